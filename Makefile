@@ -1,0 +1,57 @@
+# `make demo` and `make test` are all one needs; both install what they use.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint check docs lock clean
+
+help:
+	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
+	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
+	@echo "make test   install what the tests need, and run them all"
+	@echo "make check  lint and types"
+	@echo "make docs   write the generated pages of docs/"
+	@echo "make lock   pin the newest versions of all dependencies"
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml $@
+
+demo: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/exports demo --materialize
+
+dev: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.run
+	$(BIN)/python -m export_pipelines.spec.schema > docs/spec-reference.md
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--group build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .dagster .exports exports

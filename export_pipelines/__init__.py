@@ -1,0 +1,3 @@
+"""Scheduled, governed, re-sendable file exports on Dagster."""
+
+__version__ = "0.1.0"

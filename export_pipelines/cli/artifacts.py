@@ -1,0 +1,88 @@
+"""`exports artifacts`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from export_pipelines.cli.app import App, json_option
+from export_pipelines.cli.text import counted, duration, moment, size
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--partition", metavar="KEY", help="Only of this partition.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--files", is_flag=True, help="Show the directories and files.")
+@json_option
+@click.pass_obj
+def command(app: App, name: str | None, partition: str | None, limit: int, files: bool) -> None:
+    """List what was published, of all exports or of NAME, newest first."""
+    from export_pipelines.cli.exports import known
+    from export_pipelines.cli.views import Locations, artifact
+    from export_pipelines.ledger.artifacts import find
+
+    project = app.tolerant_project()
+    if name is not None:
+        known(project, name, partition)
+    rows = find(project.ledger, export=name, partition=partition, limit=limit + 1)
+    locations = Locations(project)
+    found = [artifact(row, locations) for row in rows[:limit]]
+    more = len(rows) > limit
+    app.answer({"artifacts": found, "more": more}, lambda: _show(app, found, files=files, more=more))
+
+
+def _show(app: App, found: list[dict[str, Any]], *, files: bool, more: bool) -> None:
+    if not found:
+        app.say("Nothing was published. Produce something: exports run NAME")
+    elif files:
+        for entry in found:
+            show_files(entry, timezone_of(app, entry["export"]))
+    else:
+        _show_table(app, found)
+    if more:
+        app.say(f"There are older ones: --limit {len(found) * 10}")
+
+
+def _show_table(app: App, found: list[dict[str, Any]]) -> None:
+    from export_pipelines.cli.output import show_table, table
+
+    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", "Formats", wide="Formats")
+    for entry in found:
+        formats = dict.fromkeys(file["format"] for file in entry["files"])
+        limited = "" if entry["row_limit"] is None else " (limited)"
+        result.add_row(
+            entry["artifact_id"][:8],
+            entry["export"],
+            entry["partition"],
+            moment(entry["created_at"], timezone_of(app, entry["export"])),
+            f"{entry['rows']:,}",
+            size(entry["bytes"]),
+            ", ".join(formats) + limited,
+        )
+    show_table(result)
+
+
+def timezone_of(app: App, export: str) -> str:
+    """The timezone of the export's schedule; UTC if the specs no longer know the export."""
+    known = app.project.specs.exports.get(export)
+    return known.timezone if known else "UTC"
+
+
+def show_files(entry: dict[str, Any], timezone: str) -> None:
+    """Print one artifact: a heading, its directory, its files."""
+    from export_pipelines.cli.output import console, show_table, table
+
+    limited = "" if entry["row_limit"] is None else f", only the first {entry['row_limit']:,} of each dataset"
+    speed = "" if entry["rows_per_second"] is None else f" ({entry['rows_per_second']:,.0f} rows/s)"
+    console().print(
+        f"{entry['export']} {entry['partition']}: {counted(entry['rows'], 'row')}{limited} "
+        f"in {duration(entry['seconds'])}{speed}, {moment(entry['created_at'], timezone)}",
+        style="bold",
+    )
+    click.echo(f"{entry['directory']}/")
+    result = table(">Rows", ">Size", "File", wide="File")
+    for file in entry["files"]:
+        result.add_row(f"{file['rows']:,}", size(file["bytes"]), file["name"])
+    show_table(result)

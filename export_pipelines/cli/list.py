@@ -1,0 +1,74 @@
+"""`exports list`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from export_pipelines.cli.app import App, json_option
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def command(app: App) -> None:
+    """List the exports and the last partition that each has published.
+
+    On a narrow terminal, stores and owners are left out.
+    """
+    from export_pipelines.cli.views import problems
+
+    project = app.tolerant_project()
+    exports = _exports(app)
+    app.answer({"exports": exports, "problems": problems(project.specs.problems)}, lambda: _show(app, exports))
+
+
+def _exports(app: App) -> list[dict[str, Any]]:
+    from export_pipelines.ledger.artifacts import newest_partitions
+
+    newest = newest_partitions(app.project.ledger)
+    return [
+        {
+            "name": name,
+            "description": export.spec.description,
+            "org": export.spec.org,
+            "owners": export.spec.owners,
+            "tags": export.spec.tags,
+            "schedule": export.schedule_name,
+            "cron": export.schedule.cron if export.schedule else None,
+            "timezone": export.timezone,
+            "partition": export.spec.partition,
+            "source": export.spec.source,
+            "formats": [spec.type for spec in export.spec.formats],
+            "store": export.spec.store,
+            "last_partition": newest.get(name),
+        }
+        for name, export in sorted(app.project.specs.exports.items())
+    ]
+
+
+def _show(app: App, exports: list[dict[str, Any]]) -> None:
+    from export_pipelines.cli.output import show_table, table
+    from export_pipelines.spec.link import inline_name
+
+    if not exports:
+        app.say(f"No exports in {app.settings.specs}. Begin one: exports new NAME")
+        return
+    result = table("Export", "Schedule", "Partition", "Formats", "Published", "Store", "Owner", wide="Formats")
+    for export in exports:
+        result.add_row(
+            export["name"],
+            export["cron"] if export["schedule"] == inline_name(export["name"]) else export["schedule"] or "-",
+            export["partition"],
+            ", ".join(export["formats"]),
+            export["last_partition"] or "-",
+            export["store"],
+            _shortened(export["owners"]),
+        )
+    show_table(result, dispensable=("Store", "Owner"))
+
+
+def _shortened(owners: list[str]) -> str:
+    """The first owner, and how many there are besides."""
+    return owners[0] + (f" +{len(owners) - 1}" if owners[1:] else "") if owners else "-"

@@ -1,0 +1,47 @@
+"""Progress on a terminal, on standard error; elsewhere nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from export_pipelines.cli.output import console
+
+
+@contextmanager
+def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
+    """Show rows, rows per second and time while rows are written; call what it yields with the rows so far."""
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True) as progress:
+        task = progress.add_task(f"{label}: opening", total=None, speed="")
+
+        def _on_rows(rows: int) -> None:
+            speed = progress.tasks[0].speed
+            shown = f"{speed:,.0f} rows/s" if speed else ""
+            progress.update(task, completed=rows, description=label, speed=shown)
+
+        yield _on_rows
+
+
+@contextmanager
+def naming_files() -> Iterator[Callable[[str], None]]:
+    """Show the file that is being read; call what it yields with each path."""
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield lambda _: None
+        return
+    with terminal.status("Reading") as status:
+        yield lambda path: status.update(f"Reading {path}")

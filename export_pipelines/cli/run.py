@@ -1,0 +1,110 @@
+"""`exports run`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from export_pipelines.cli.app import App, json_option
+from export_pipelines.cli.text import counted
+from export_pipelines.errors import ExportError, OnEmptySkip
+
+if TYPE_CHECKING:
+    from export_pipelines.spec.resolved import ResolvedExport
+
+
+@click.command()
+@click.argument("name")
+@click.option("--partition", metavar="KEY", help="The partition. Default: the last complete one.")
+@click.option("--from", "first", metavar="KEY", help="The first of several partitions.")
+@click.option("--to", "last", metavar="KEY", help="The last of several. Default: the last complete one.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of each dataset.")
+@click.option("--allow-incomplete", is_flag=True, help="Also publish a partition that has not ended.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -> None:
+    """Produce and publish one partition of export NAME, or all from --from to --to.
+
+    Nothing runs while any spec file has mistakes. After a partition fails, the following ones are still produced, and
+    the exit code is 1. Ctrl-C stops cleanly: nothing of the current partition is published, and the exit code is 130.
+    """
+    from export_pipelines.cli.stopping import Stopped, stoppable
+
+    app: App = ctx.obj
+    app.project.specs.require_valid()
+    export = app.project.export(name)
+    keys = _partitions(app, export, **which)
+    results: list[dict[str, Any]] = []
+    code = 0
+    try:
+        with stoppable():
+            for key in keys:
+                results.append(_produce(app, export, key, limit))
+    except Stopped as stop:
+        app.say(f"{str(stop).capitalize()}: nothing of partition {keys[len(results)]} was published", style="yellow")
+        code = stop.exit_code
+    _conclude(app, name, results, keys)
+    ctx.exit(code or any(result["state"] == "failed" for result in results))
+
+
+def _partitions(
+    app: App, export: ResolvedExport, *, partition: str | None, first: str | None, last: str | None, **rest: bool
+) -> list[str]:
+    """The keys that the options name, checked."""
+    from export_pipelines.cli.partitions import between, latest, require_complete, window
+
+    if partition and (first or last):
+        raise click.UsageError("Give either --partition, or --from and --to.")
+    if last and not first:
+        raise click.UsageError("--to needs --from.")
+    if first:
+        keys = between(export, first, last, app.now)
+    else:
+        keys = [partition or latest(export, app.now)]
+        window(export, keys[0])
+    require_complete(export, keys, app.now, **rest)
+    return keys
+
+
+def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None) -> dict[str, Any]:
+    """Publish one partition and show what happened; an error is part of the result."""
+    from export_pipelines.cli.progress import counting_rows
+    from export_pipelines.cli.views import Locations, artifact
+
+    result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None}
+    try:
+        request = app.project.request(export.name, partition, run_id=str(uuid.uuid4()), row_limit=limit)
+        with counting_rows(f"{export.name} {partition}") as on_rows:
+            published = app.project.run(request, on_rows=on_rows)
+    except OnEmptySkip as skip:
+        app.say(str(skip))
+        return {**result, "state": "skipped", "reason": str(skip)}
+    except ExportError as error:
+        app.say(f"Error: {error}", style="red")
+        return {**result, "reason": str(error)}
+    result |= {"state": "published", "artifact": artifact(published.row, Locations(app.project))}
+    if not app.json:
+        from export_pipelines.cli.artifacts import show_files
+
+        show_files(result["artifact"], export.timezone)
+    return result
+
+
+def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str]) -> None:
+    """The document, or one sentence if there were several partitions."""
+    counts = {state: [r["partition"] for r in results if r["state"] == state] for state in _STATES}
+    numbers = {state: len(partitions) for state, partitions in counts.items()}
+    document = {"export": name, **numbers, "not_run": keys[len(results) :], "results": results}
+
+    def _show() -> None:
+        if len(keys) > 1:
+            parts = [f"{len(partitions):,} {state}" for state, partitions in counts.items() if partitions]
+            failed = f". Failed: {', '.join(counts['failed'])}" if counts["failed"] else ""
+            app.say(f"{counted(len(keys), 'partition')}: {', '.join(parts) or 'none produced'}{failed}")
+
+    app.answer(document, _show)
+
+
+_STATES = ("published", "skipped", "failed")

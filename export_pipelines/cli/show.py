@@ -1,0 +1,149 @@
+"""`exports show`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from export_pipelines.cli.app import App, json_option
+from export_pipelines.cli.text import counted, moment
+
+if TYPE_CHECKING:
+    from export_pipelines.cli.views import Locations
+    from export_pipelines.spec.resolved import ResolvedExport
+
+_TICKS = 3
+
+
+@click.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def command(app: App, name: str) -> None:
+    """Show export NAME in full: what it reads, writes and when. Secrets stay references, such as ${env:NAME}."""
+    export = app.tolerant_project().export(name)
+    document = _document(app, export)
+    app.answer(document, lambda: _show(app, export, document))
+
+
+def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
+    from export_pipelines.cli.views import Locations, artifact, attempt, tick
+    from export_pipelines.ledger import artifacts, runs
+    from export_pipelines.sources.lineage import tables_read
+    from export_pipelines.spec.paths import path_template
+    from export_pipelines.timing.ticks import timings
+    from export_pipelines.timing.upcoming import upcoming
+
+    ledger, locations = app.project.ledger, Locations(app.project)
+    published = artifacts.find(ledger, export=export.name, limit=1)
+    attempts = runs.recent(ledger, export=export.name, limit=1)
+    return {
+        "name": export.name,
+        "spec": export.spec.model_dump(mode="json", by_alias=True),
+        "spec_sha256": export.spec_sha256,
+        "connection": export.connection.model_dump(mode="json"),
+        "store": export.store.model_dump(mode="json"),
+        "schedule": export.schedule.model_dump(mode="json") if export.schedule else None,
+        "schedule_name": export.schedule_name,
+        "timezone": export.timezone,
+        "max_rows": export.max_rows,
+        "reads": {dataset: sorted(tables) for dataset, tables in tables_read(export).items()},
+        "path_template": path_template(export),
+        "path_example": _example(app, export, locations),
+        "next": [tick(entry) for timing in timings([export]) for entry in islice(upcoming(timing, app.now), _TICKS)],
+        "last_artifact": artifact(published[0], locations) if published else None,
+        "last_run": attempt(attempts[0]) if attempts else None,
+    }
+
+
+def _example(app: App, export: ResolvedExport, locations: Locations) -> str:
+    """Where an artifact of the last complete partition, made now, would be."""
+    from export_pipelines.spec.paths import directory_of
+    from export_pipelines.timing.partitions import last_complete, window_of
+
+    key = last_complete(export.spec.partition, app.now, export.timezone)
+    start = window_of(export.spec.partition, key, export.timezone).start
+    run_id = "0a1b2c3d-0000-4000-8000-000000000000"
+    directory = directory_of(export, key, window_start=start, run_id=run_id, created_at=app.now)
+    return locations.uri(export.spec.store, directory)
+
+
+def _show(app: App, export: ResolvedExport, document: dict[str, Any]) -> None:
+    from export_pipelines.cli.output import console, grid
+    from export_pipelines.cli.schedules import show_ticks
+
+    out, facts = console(), grid()
+    out.print(export.name, style="bold")
+    for label, text in _facts(export, document).items():
+        facts.add_row(label, text)
+    out.print(facts)
+    for name, dataset in document["spec"]["datasets"].items():
+        out.print(f"\nDataset {name}", style="bold")
+        _show_dataset(dataset)
+    if document["next"]:
+        out.print("\nNext runs", style="bold")
+        show_ticks(document["next"], export.timezone)
+
+
+def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
+    """Label -> text, without what is not set."""
+    spec, last, run = export.spec, document["last_artifact"], document["last_run"]
+    tables = sorted({table for tables in document["reads"].values() for table in tables})
+    facts = {
+        "Description": spec.description,
+        "Owners": ", ".join(spec.owners),
+        "Organisation": spec.org or "",
+        "Tags": ", ".join(f"{key}={value}" for key, value in spec.tags.items()),
+        "Schedule": _schedule(export),
+        "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}",
+        "Source": f"{spec.source}: {export.connection.url}",
+        "Reads": ", ".join(tables),
+        "Formats": ", ".join(_format(entry) for entry in document["spec"]["formats"]),
+        "Store": f"{spec.store} ({export.store.type})",
+        "Path": document["path_template"] or "the store's root",
+        "For example": document["path_example"],
+        "Limits": f"{counted(export.max_rows, 'row')} a dataset, {spec.max_runtime_seconds:,} s a run",
+        "No rows": {"write": "empty files", "skip": "nothing is published", "fail": "the run fails"}[spec.on_empty],
+        "Retries": f"{spec.retries.max_retries}, the first after {spec.retries.delay_seconds:g} s",
+        "Published": f"{last['partition']} at {moment(last['created_at'], export.timezone)}" if last else "never",
+        "Last run": f"{run['state']}, {moment(run['started_at'], export.timezone)}" if run else "",
+        "Spec": export.spec_sha256[:12],
+    }
+    return {label: text for label, text in facts.items() if text}
+
+
+def _schedule(export: ResolvedExport) -> str:
+    if export.schedule is None:
+        return "none, on request only"
+    calendar = f", calendar {export.schedule.calendar} ({export.schedule.on_holiday} on days off)"
+    return f"{export.schedule_name}: {export.schedule.cron}" + (calendar if export.schedule.calendar else "")
+
+
+def _format(entry: dict[str, Any]) -> str:
+    """`csv`, and what was chosen for it: `csv (compression gzip)`."""
+    chosen = [f"{key} {value}" for key, value in entry.items() if key in ("name", "title", "compression") and value]
+    chosen = [text for text in chosen if text != "compression none"]
+    return f"{entry['type']} ({', '.join(chosen)})" if chosen else str(entry["type"])
+
+
+def _show_dataset(dataset: dict[str, Any]) -> None:
+    from export_pipelines.cli.output import console, grid
+
+    out, facts = console(), grid()
+    for key, value in dataset.items():
+        if value and key != "sql":
+            facts.add_row(key, _plain(value))
+    if facts.row_count:
+        out.print(facts)
+    if dataset["sql"]:
+        out.print(dataset["sql"].strip())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_plain(entry)}" for key, entry in value.items() if entry is not None)
+    return str(value)

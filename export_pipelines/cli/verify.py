@@ -1,0 +1,102 @@
+"""`exports verify`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from export_pipelines.cli.app import App, json_option
+from export_pipelines.cli.text import counted, size
+from export_pipelines.errors import ExportError
+
+if TYPE_CHECKING:
+    from export_pipelines.cli.views import Locations
+    from export_pipelines.verify import Finding, Report
+
+
+@click.command()
+@click.argument("what", metavar="[NAME | ARTIFACT_ID]", required=False)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, what: str | None) -> None:
+    """Re-read published files and compare them with their manifests: of all stores, one export or one artifact.
+
+    Names each file that is damaged, missing, or (without an argument) listed by no manifest. Exits 1 if there is one.
+    The beginning of an artifact's id is enough.
+    """
+    from export_pipelines.cli.views import Locations
+
+    app: App = ctx.obj
+    project = app.tolerant_project()
+    reports, errors = _verify(app, what)
+    findings = [finding(found, Locations(project)) for report in reports for found in report.problems]
+    document = {
+        "ok": not findings and not errors,
+        "artifacts": sum(report.artifacts for report in reports),
+        "files": sum(report.files for report in reports),
+        "bytes": sum(report.bytes for report in reports),
+        "findings": findings,
+        "errors": errors,
+    }
+    app.answer(document, lambda: _show(app, document))
+    ctx.exit(0 if document["ok"] else 1)
+
+
+def finding(found: Finding, locations: Locations) -> dict[str, Any]:
+    """One thing that is not as it should be, and where it is."""
+    return {**asdict(found), "uri": locations.uri(found.store, found.path)}
+
+
+def _verify(app: App, what: str | None) -> tuple[list[Report], list[dict[str, str]]]:
+    """A report per store, and the stores that could not be read."""
+    from export_pipelines.cli.progress import naming_files
+    from export_pipelines.ledger import artifacts
+    from export_pipelines.verify import verify, verify_artifact
+
+    project = app.project
+    if what is not None and not _is_export(app, what):
+        row = artifacts.get(project.ledger, what)
+        return [verify_artifact(project.store(row.store), row)], []
+    reports: list[Report] = []
+    errors: list[dict[str, str]] = []
+    with naming_files() as on_file:
+        for name in _stores(app, what):
+            try:
+                reports.append(verify(project.store(name), project.ledger, export=what, on_file=on_file))
+            except ExportError as error:
+                errors.append({"store": name, "message": str(error)})
+    return reports, errors
+
+
+def _is_export(app: App, what: str) -> bool:
+    """Whether it names an export, of the specs or in the ledger. Raises SpecError if it cannot be an id either."""
+    from export_pipelines.cli.exports import is_remembered
+
+    if what in app.project.specs.exports or is_remembered(app.project, what):
+        return True
+    if not set(what) <= set("0123456789abcdef"):
+        app.project.export(what)  # says which name is near
+    return False
+
+
+def _stores(app: App, export: str | None) -> list[str]:
+    """The stores to read: all, or those where the export publishes or has published."""
+    from export_pipelines.ledger.artifacts import find
+
+    project = app.project
+    if export is None:
+        return sorted({*project.specs.stores, *(row.store for row in find(project.ledger))})
+    spec = project.specs.exports.get(export)
+    return sorted({row.store for row in find(project.ledger, export=export)} | ({spec.spec.store} if spec else set()))
+
+
+def _show(app: App, document: dict[str, Any]) -> None:
+    for error in document["errors"]:
+        app.say(f"Store {error['store']}: {error['message']}", style="red")
+    for found in document["findings"]:
+        click.echo(f"{found['kind']} {found['uri']}: {found['message']}")
+    checked = f"{counted(document['artifacts'], 'artifact')}, {counted(document['files'], 'file')}"
+    verdict = "every file is as published" if document["ok"] else counted(len(document["findings"]), "problem")
+    click.echo(f"{checked}, {size(document['bytes'])} read: {verdict}")

@@ -1,0 +1,82 @@
+"""Artifacts, ticks and problems as parts of JSON documents. Field names are part of the interface: docs/cli.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from export_pipelines.cli.text import rate
+from export_pipelines.errors import ExportError
+from export_pipelines.project import Project
+from export_pipelines.spec.problems import Problem
+from export_pipelines.timing.upcoming import Upcoming
+
+if TYPE_CHECKING:
+    from export_pipelines.ledger.artifacts import ArtifactRow
+    from export_pipelines.ledger.runs import RunRow
+    from export_pipelines.storage.base import Store
+
+
+class Locations:
+    """Where published files are, for people."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._stores: dict[str, Store | None] = {}
+
+    def uri(self, store: str, path: str) -> str:
+        """Absolute path or URI; `store:path` where the store is not, or no longer, defined completely."""
+        if store not in self._stores:
+            try:
+                self._stores[store] = self._project.store(store)
+            except ExportError:
+                self._stores[store] = None
+        known = self._stores[store]
+        return known.uri(path).rstrip("/") if known else f"{store}:{path}"
+
+
+def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
+    """One artifact and its files."""
+    manifest = row.manifest
+    files = [
+        {**entry.model_dump(), "path": locations.uri(row.store, row.path_of(entry.name))} for entry in manifest.files
+    ]
+    return {
+        "artifact_id": manifest.artifact_id,
+        "export": manifest.export,
+        "partition": manifest.partition,
+        "window_start": manifest.window.start,
+        "window_end": manifest.window.end,
+        "scheduled_at": manifest.scheduled_at,
+        "created_at": manifest.created_at,
+        "run_id": manifest.run_id,
+        "store": row.store,
+        "directory": locations.uri(row.store, row.directory),
+        "rows": manifest.total_rows,
+        "bytes": manifest.total_bytes,
+        "seconds": manifest.seconds,
+        "rows_per_second": rate(manifest.total_rows, manifest.seconds),
+        "row_limit": manifest.row_limit,
+        "files": files,
+    }
+
+
+def attempt(row: RunRow) -> dict[str, Any]:
+    """One run and how it ended."""
+    return {name: getattr(row, name) for name in type(row).__dataclass_fields__}
+
+
+def tick(upcoming: Upcoming) -> dict[str, Any]:
+    """One tick to come."""
+    return {
+        "tick": upcoming.tick,
+        "tick_local": upcoming.tick.isoformat(),
+        "partition": upcoming.partition,
+        "skipped": upcoming.skipped or None,
+        "day_off": upcoming.day_off or None,
+    }
+
+
+def problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Mistakes of the specs."""
+    return [{"file": p.file, "line": p.line, "path": p.path, "message": p.message, "export": p.export} for p in found]

@@ -1,0 +1,1 @@
+"""Streaming writers: record batches in, bytes of one file out."""

@@ -1,0 +1,132 @@
+"""Leases: one publisher per (export, partition), with a fencing number that only grows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, bindparam, select, text, update
+
+from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
+from export_pipelines.ledger.holder import holder_of_this_process, is_dead
+from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.tables import leases
+
+_POLL_SECONDS = 0.2
+_log = logging.getLogger(__name__)
+
+_TAKE = text(
+    """
+    insert into leases (export, partition, fence, holder, expires_at)
+    values (:export, :partition, 1, :holder, :expires_at)
+    on conflict (export, partition) do update
+       set fence = leases.fence + 1, holder = excluded.holder, expires_at = excluded.expires_at
+     where leases.holder is null or leases.expires_at < :now or leases.holder = :dead
+    returning fence
+    """
+)
+
+
+@dataclass
+class Lease:
+    """The right to publish one partition of one export until it expires; renewed by a thread while in use."""
+
+    ledger: Ledger
+    export: str
+    partition: str
+    fence: int
+    holder: str
+    ttl_seconds: float
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _lost: bool = False
+
+    def check(self) -> None:
+        """Raises LeaseLostError if another run took over."""
+        if self._lost:
+            raise LeaseLostError(
+                f"export {self.export}, partition {self.partition}: another run took over; this one did not answer",
+                hint="Nothing was published by this run; look at the other run's result",
+            )
+
+    @contextmanager
+    def fenced(self) -> Iterator[Connection]:
+        """A ledger transaction during which nobody can take the lease. Raises LeaseLostError if somebody did."""
+        with self.ledger.write() as connection:
+            self._lost = self._lost or not self._extend(connection)
+            self.check()
+            yield connection
+
+    def __enter__(self) -> Self:
+        self._heart = threading.Thread(target=self._beat, name=f"lease {self.export}", daemon=True)
+        self._heart.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        self._heart.join()
+        mine = (leases.c.export == self.export, leases.c.partition == self.partition, leases.c.fence == self.fence)
+        try:
+            with self.ledger.write() as connection:
+                connection.execute(update(leases).where(*mine).values(holder=None, expires_at=0.0))
+        except TransientError as failure:  # what was published stays published; the lease expires by itself
+            _log.warning("releasing the lease of %s: %s", self.export, failure)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self.ttl_seconds / 3):
+            try:
+                with self.ledger.write() as connection:
+                    self._lost = not self._extend(connection)
+            except TransientError as error:  # the fence decides at the end; until then the next beat may succeed
+                _log.warning("renewing the lease of %s: %s", self.export, error)
+            if self._lost:
+                return
+
+    def _extend(self, connection: Connection) -> bool:
+        mine = (
+            leases.c.export == self.export,
+            leases.c.partition == self.partition,
+            leases.c.fence == self.fence,
+            leases.c.holder == self.holder,
+        )
+        until = self.ledger.now(connection) + self.ttl_seconds
+        return connection.execute(update(leases).where(*mine).values(expires_at=until)).rowcount == 1
+
+
+def acquire(ledger: Ledger, export: str, partition: str, *, ttl_seconds: float, wait_seconds: float) -> Lease:
+    """The lease of the partition, waiting for at most `wait_seconds` while another run holds it.
+
+    A holder that stopped renewing for `ttl_seconds`, or that is seen to have died on this machine, is overtaken.
+    Raises LeaseHeldError if the wait was not long enough.
+    """
+    holder = holder_of_this_process()
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        with ledger.write() as connection:
+            fence, other = _take(ledger, connection, export, partition, holder=holder, ttl_seconds=ttl_seconds)
+        if fence:
+            return Lease(ledger, export, partition, fence, holder, ttl_seconds)
+        if time.monotonic() > deadline:
+            raise LeaseHeldError(
+                f"export {export}, partition {partition} is being published by {other}",
+                hint=f"Waited {wait_seconds:g} s (EXPORT_LEASE_WAIT_SECONDS); run it again when that run has ended",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _take(
+    ledger: Ledger, connection: Connection, export: str, partition: str, *, holder: str, ttl_seconds: float
+) -> tuple[int | None, str]:
+    """The fence and "", or None and who holds the lease."""
+    key = (leases.c.export == bindparam("export"), leases.c.partition == bindparam("partition"))
+    names = {"export": export, "partition": partition}
+    other = connection.execute(select(leases.c.holder).where(*key), names).scalar() or ""
+    now = ledger.now(connection)
+    values = {**names, "holder": holder, "now": now, "expires_at": now + ttl_seconds}
+    fence = connection.execute(_TAKE, {**values, "dead": other if is_dead(other) else ""}).scalar()
+    return fence, other

@@ -1,0 +1,88 @@
+"""Attempts to produce a partition: when they ran and how they ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, func, select, update
+
+from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.tables import runs
+
+State = Literal["running", "published", "skipped", "failed", "died"]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One attempt. `died` means that it ended without a word, seen by the next attempt."""
+
+    run_id: str
+    export: str
+    partition: str
+    state: State
+    started_at: datetime
+    finished_at: datetime | None
+    artifact_id: str | None
+    rows: int | None
+    bytes: int | None
+    error: str | None
+
+
+def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: datetime) -> int:
+    """Record a new attempt and return its number.
+
+    The caller holds the partition's lease: earlier attempts that still look running have died.
+    """
+    unfinished = (runs.c.export == export, runs.c.partition == partition, runs.c.state == "running")
+    with ledger.write() as connection:
+        connection.execute(update(runs).where(*unfinished).values(state="died", finished_at=now))
+        values = {"run_id": run_id, "export": export, "partition": partition, "state": "running", "started_at": now}
+        number: int = connection.execute(runs.insert().values(values).returning(runs.c.id)).scalar_one()
+        return number
+
+
+def finish(ledger: Ledger, number: int, state: State, **outcome: Any) -> None:
+    """Record how the attempt ended; `outcome` holds artifact_id, rows, bytes or error."""
+    with ledger.write() as connection:
+        values = {"state": state, "finished_at": datetime.now(UTC), **outcome}
+        connection.execute(update(runs).where(runs.c.id == number).values(values))
+
+
+def recent(
+    ledger: Ledger, *, export: str | None = None, state: State | None = None, limit: int | None = None
+) -> list[RunRow]:
+    """Attempts, newest first."""
+    query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
+    if export is not None:
+        query = query.where(runs.c.export == export)
+    if state is not None:
+        query = query.where(runs.c.state == state)
+    with ledger.read() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
+def latest_by_export(ledger: Ledger) -> dict[str, RunRow]:
+    """Export -> its newest attempt."""
+    newest = select(func.max(runs.c.id)).group_by(runs.c.export)
+    with ledger.read() as connection:
+        rows = connection.execute(select(runs).where(runs.c.id.in_(newest)))
+        return {row.export: _run(row) for row in rows}
+
+
+def failures(ledger: Ledger, *, since: datetime | None = None) -> dict[str, int]:
+    """Export -> how many attempts failed or died, in all or of those started since then."""
+    query = (
+        select(runs.c.export, func.count().label("number"))
+        .where(runs.c.state.in_(("failed", "died")))
+        .group_by(runs.c.export)
+    )
+    if since is not None:
+        query = query.where(runs.c.started_at >= since)
+    with ledger.read() as connection:
+        return {row.export: row.number for row in connection.execute(query)}
+
+
+def _run(row: Row[Any]) -> RunRow:
+    return RunRow(*(getattr(row, name) for name in RunRow.__dataclass_fields__))

@@ -1,0 +1,1 @@
+"""Exports in Dagster: the only package that imports it."""

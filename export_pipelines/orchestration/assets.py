@@ -1,0 +1,74 @@
+"""One Dagster asset per export: `exports/<name>`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import dagster as dg
+
+from export_pipelines.errors import OnEmptySkip
+from export_pipelines.export import OpenExport
+from export_pipelines.orchestration.failures import failing_clearly, retry_policy
+from export_pipelines.orchestration.lineage import upstream_keys
+from export_pipelines.orchestration.partitions import partitions_def
+from export_pipelines.project import Project
+from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.timing.ticks import Partitioning
+
+SCHEDULED_AT = "exports/scheduled_at"
+SCHEDULE = "exports/schedule"
+MAX_RUNTIME = "dagster/max_runtime"
+
+
+def asset_key(export: str) -> dg.AssetKey:
+    """The key of the export's asset."""
+    return dg.AssetKey(["exports", export])
+
+
+def io_manager_key(store: str) -> str:
+    """The resource key of the store's IO manager."""
+    return f"artifacts_{store.replace('-', '_')}"
+
+
+def pool(connection: str) -> str:
+    """The Dagster pool that limits how many exports read from the connection at once."""
+    return f"source_{connection}"
+
+
+def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinition:
+    """The asset of the export: opens the datasets; the store's IO manager writes and publishes them."""
+    spec = export.spec
+
+    @dg.asset(
+        key=asset_key(export.name),
+        description=spec.description or None,
+        deps=upstream_keys(export),
+        partitions_def=partitions_def(Partitioning.of(export)),
+        io_manager_key=io_manager_key(spec.store),
+        group_name=(spec.org or "exports").replace("-", "_").replace(".", "_"),
+        owners=list(spec.owners),
+        tags=dict(spec.tags) | ({"org": spec.org} if spec.org else {}),
+        kinds={f.type for f in spec.formats},
+        pool=pool(spec.source),
+        retry_policy=retry_policy(spec.retries),
+        code_version=export.spec_sha256[:12],
+        output_required=False,  # `on_empty: skip`
+    )
+    def _export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[OpenExport]]:
+        with failing_clearly():
+            request = project.request(
+                export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
+            )
+            try:
+                opened = project.open(request)
+            except OnEmptySkip as skip:
+                context.log.info(str(skip))
+                return
+        yield dg.Output(opened)
+
+    return _export
+
+
+def _scheduled_at(run: dg.DagsterRun) -> datetime | None:
+    """When the schedule meant the run to start; None if a person or a backfill asked for it."""
+    text = run.tags.get(SCHEDULED_AT)
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,85 @@
+"""IO managers that publish: they consume what an asset returns and leave an artifact."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from export_pipelines.export import Artifact, OpenExport, publish
+from export_pipelines.ledger import artifacts
+from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.orchestration.failures import failing_clearly
+from export_pipelines.orchestration.frames import open_frames
+from export_pipelines.orchestration.metadata import describe
+from export_pipelines.project import Project
+
+_LOG_SECONDS = 10
+
+
+class ArtifactIOManager(dg.IOManager):
+    """Publishes an export, or what a hand-written asset returns, to one store; loads as the registered artifact."""
+
+    def __init__(self, project: Project, store: str) -> None:
+        self.project = project
+        self.store = store
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write, publish, and describe the materialization.
+
+        `obj` is an OpenExport, or a pandas DataFrame, a pyarrow Table or RecordBatchReader, or a dict of such by
+        dataset. Ends the step without retry on a permanent error.
+        """
+        with failing_clearly():
+            opened = obj if isinstance(obj, OpenExport) else open_frames(context, obj, self.project, self.store)
+            with opened:
+                artifact = publish(opened, on_rows=_Progress(context))
+            context.add_output_metadata(describe(artifact, opened.services.store))
+
+    def load_input(self, context: dg.InputContext) -> ArtifactRow:
+        """The artifact that the upstream run published: never another run's, even if it is newer.
+
+        Raises dg.Failure if that run published none.
+        """
+        upstream = context.upstream_output
+        run_id = upstream.run_id if upstream else ""
+        found = artifacts.find(self.project.ledger, export=context.asset_key.path[-1], run_id=run_id, limit=1)
+        if not found:
+            raise dg.Failure(
+                f"run {run_id} published no artifact of {context.asset_key.to_user_string()}", allow_retries=False
+            )
+        return found[0]
+
+
+class LocalArtifactIOManager(ArtifactIOManager):
+    """Publishes to a directory."""
+
+
+class S3ArtifactIOManager(ArtifactIOManager):
+    """Publishes to a bucket."""
+
+
+_CLASSES = {"local": LocalArtifactIOManager, "s3": S3ArtifactIOManager}
+
+
+def io_manager(project: Project, store: str) -> ArtifactIOManager:
+    """The IO manager of the store; connects to nothing."""
+    return _CLASSES[project.specs.stores[store].type](project, store)
+
+
+class _Progress:
+    """Logs rows and rows per second, at most every ten seconds."""
+
+    def __init__(self, context: dg.OutputContext) -> None:
+        self._log = context.log
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= _LOG_SECONDS:
+            self._last = now
+            self._log.info(f"{rows:,} rows, {rows / (now - self._began):,.0f} rows/s")
+
+
+__all__ = ["Artifact", "ArtifactIOManager", "LocalArtifactIOManager", "S3ArtifactIOManager", "io_manager"]

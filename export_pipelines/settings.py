@@ -1,0 +1,113 @@
+"""The environment, read once, when asked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from export_pipelines.errors import ConfigurationError
+
+DEFAULTS = {
+    "EXPORT_SPECS": "specs",
+    "EXPORT_STORAGE_PATH": "exports",
+    "EXPORT_STATE_PATH": ".exports",
+    "EXPORT_LEDGER_URL": "sqlite:///${env:EXPORT_STATE_PATH}/ledger.db",
+    "EXPORT_DEMO_DB": "${env:EXPORT_STATE_PATH}/demo.db",
+    "EXPORT_MAX_RECORDS": "10000000",
+    "EXPORT_LEASE_SECONDS": "60",
+    "EXPORT_LEASE_WAIT_SECONDS": "60",
+}
+"""Variable -> value where neither the environment nor the `.env` file sets it. Paths are relative to the directory in
+which the program starts."""
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where specs, files and the ledger are, and the limits."""
+
+    variables: Mapping[str, str]
+
+    @property
+    def specs(self) -> Path:
+        """Directory of the spec files."""
+        return Path(self.get("EXPORT_SPECS"))
+
+    @property
+    def storage_path(self) -> Path:
+        """Root of the local store."""
+        return Path(self.get("EXPORT_STORAGE_PATH"))
+
+    @property
+    def demo_database(self) -> Path:
+        """The SQLite file that `exports demo` writes."""
+        return Path(self.get("EXPORT_DEMO_DB"))
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger; holds a secret on PostgreSQL."""
+        return self.get("EXPORT_LEDGER_URL")
+
+    @property
+    def max_records(self) -> int:
+        """Rows of a dataset beyond which a run fails, where the spec sets no `max_rows`."""
+        return int(self.number("EXPORT_MAX_RECORDS"))
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a publisher that stopped answering keeps its partition."""
+        return self.number("EXPORT_LEASE_SECONDS")
+
+    @property
+    def lease_wait_seconds(self) -> float:
+        """How long a run waits while another one publishes the same partition."""
+        return self.number("EXPORT_LEASE_WAIT_SECONDS")
+
+    def get(self, name: str) -> str:
+        """The variable's value, with references in it resolved. Raises ConfigurationError if it is unset."""
+        value = self.variables.get(name) or DEFAULTS.get(name)
+        if value is None:
+            raise ConfigurationError(
+                f"environment variable {name} is not set", hint=f"Set it, or write {name}=… into the .env file"
+            )
+        return self.resolve(value) if "${" in value else value
+
+    def number(self, name: str) -> float:
+        """The variable as a positive number. Raises ConfigurationError otherwise."""
+        text = self.get(name)
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            raise ConfigurationError(f"environment variable {name} is {text!r}", hint="Give a positive number")
+        return value
+
+    def resolve(self, text: str) -> str:
+        """The text with `${env:NAME}` and `${file:/path}` replaced by what they refer to.
+
+        Values are never logged. Raises ConfigurationError naming the variable or file that is missing.
+        """
+        return _REFERENCE.sub(self._reference, text)
+
+    def _reference(self, match: re.Match[str]) -> str:
+        kind, name = match.groups()
+        if kind == "env":
+            return self.get(name)
+        try:
+            return Path(name).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"secret file {name} cannot be read: {error}", hint="Check the mount") from error
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment, or from `environ`; `.env` in the working directory fills what is unset."""
+    given = os.environ if environ is None else environ
+    file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return Settings({**file, **given})

@@ -1,0 +1,1 @@
+"""Databases and files as streams of Arrow record batches."""

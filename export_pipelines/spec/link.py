@@ -1,0 +1,166 @@
+"""Links between entries: the connection, store, schedule and calendar that an export names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from export_pipelines.errors import SpecError
+from export_pipelines.spec.countries import check_country
+from export_pipelines.spec.datasets import WINDOW_PARAMS, DatasetSpec
+from export_pipelines.spec.entries import Entry
+from export_pipelines.spec.exports import ExportSpec
+from export_pipelines.spec.problems import Problem, SpecPath, advice
+from export_pipelines.spec.schedules import PRESETS, ScheduleSpec, check_timezone
+from export_pipelines.spec.stores import LocalStoreSpec
+
+LOCAL_STORE = LocalStoreSpec(root="${env:EXPORT_STORAGE_PATH}")
+"""The store `local`, unless the specs define another one."""
+
+
+@dataclass
+class Links:
+    """What can be named. `good` and `bad` map section -> name -> value, and -> the problems that spoil it."""
+
+    unread: list[Problem]
+    good: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bad: dict[str, dict[str, list[Problem]]] = field(default_factory=dict)
+
+    def settle(self, entries: Iterable[Entry], spoiled: Mapping[str, list[Problem]] | None = None) -> None:
+        """Take over the entries of one section. Good is what has no problems of its own and names nothing `spoiled`."""
+        for entry in entries:
+            problems = [*entry.problems, *(spoiled or {}).get(entry.name, [])]
+            if problems:
+                known = self.bad.setdefault(entry.section, {}).setdefault(entry.name, [])
+                known.extend(problem for problem in problems if problem not in known)
+            else:
+                self.good.setdefault(entry.section, {})[entry.name] = entry.value
+        for section, names in self.bad.items():
+            for name in names:
+                self.good.get(section, {}).pop(name, None)  # the other definition of the name
+
+    def known(self, section: str) -> dict[str, Any]:
+        """The good ones of a section, with what exists without being defined."""
+        built_in: dict[str, Any] = {}
+        if section == "stores":
+            built_in = {"local": LOCAL_STORE}
+        if section == "schedules":
+            built_in = {name: preset(name) for name in PRESETS}
+        spoiled = self.bad.get(section, {})
+        return {**{k: v for k, v in built_in.items() if k not in spoiled}, **self.good.get(section, {})}
+
+    def follow(self, entry: Entry, path: SpecPath, *, section: str, name: object) -> list[Problem]:
+        """The problems of what the entry names at the path. If it is unknown, the entry gets a problem instead."""
+        if not isinstance(name, str) or name in self.known(section):
+            return []
+        if name in self.bad.get(section, {}):
+            return self.bad[section][name]
+        hint = advice(name, {**self.known(section), **self.bad.get(section, {})}, others="none is defined")
+        if self.unread and not hint.startswith("did"):
+            return self.unread
+        entry.report(path, f"unknown {section.removesuffix('s')} {name!r}; {hint}")
+        return []
+
+
+@cache
+def preset(name: str) -> ScheduleSpec:
+    """The timing of a preset."""
+    return ScheduleSpec(cron=PRESETS[name], description=f"Preset {name}")
+
+
+def check_schedule(entry: Entry, links: Links) -> list[Problem]:
+    """Check what the schedule names. Returns the problems of others that spoil it."""
+    raw = entry.raw if isinstance(entry.raw, dict) else {}
+    return links.follow(entry, ("calendar",), section="calendars", name=raw.get("calendar"))
+
+
+def check_calendar(entry: Entry) -> None:
+    """Check that the holidays of the country and subdivision are known."""
+    raw = entry.raw if isinstance(entry.raw, dict) else {}
+    country, subdivision = raw.get("country"), raw.get("subdivision")
+    if isinstance(country, str) and isinstance(subdivision, str | None):
+        if wrong := check_country(country, subdivision):
+            entry.report(wrong[:1], wrong[1])
+    elif subdivision is not None and country is None:
+        entry.report(("subdivision",), "needs `country`")
+
+
+def check_export(entry: Entry, links: Links) -> list[Problem]:
+    """Check what the export names, and its SQL. Returns the problems of others that spoil it."""
+    raw = entry.raw if isinstance(entry.raw, dict) else {}
+    spoilers = links.follow(entry, ("source",), section="connections", name=raw.get("source"))
+    spoilers += links.follow(entry, ("store",), section="stores", name=raw.get("store", "local"))
+    schedule = raw.get("schedule")
+    if isinstance(schedule, dict):
+        spoilers += links.follow(entry, ("schedule", "calendar"), section="calendars", name=schedule.get("calendar"))
+        if (name := inline_name(entry.name)) in {**links.known("schedules"), **links.bad.get("schedules", {})}:
+            message = f"would be called {name!r}, like one of the schedules; rename that one, or name it here"
+            entry.report(("schedule",), message)
+    else:
+        spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
+    _check_hours(entry, raw, links)
+    _check_sql(entry, raw)
+    return spoilers
+
+
+def inline_name(export: str) -> str:
+    """The schedule name of a timing that is written in place."""
+    return f"{export}_schedule"
+
+
+def _check_hours(entry: Entry, raw: dict[str, Any], links: Links) -> None:
+    """Hourly windows need a clock that is changed by whole hours."""
+    reference = raw.get("schedule")
+    named = links.known("schedules").get(reference) if isinstance(reference, str) else None
+    timezone = reference.get("timezone", "UTC") if isinstance(reference, dict) else getattr(named, "timezone", "UTC")
+    if raw.get("partition") == "hourly" and isinstance(timezone, str) and _shifts_by_part_of_an_hour(timezone):
+        message = f"hourly windows do not exist in {timezone}, whose clock is changed by half an hour; use UTC"
+        entry.report(("partition",), message)
+
+
+@cache
+def _shifts_by_part_of_an_hour(timezone: str) -> bool:
+    try:
+        zone = ZoneInfo(check_timezone(timezone))
+    except ValueError:
+        return False
+    offsets = {datetime(2026, month, 1, tzinfo=UTC).astimezone(zone).utcoffset() for month in range(1, 13)}
+    return len({offset.total_seconds() % 3600 for offset in offsets if offset is not None}) > 1
+
+
+def _check_sql(entry: Entry, raw: dict[str, Any]) -> None:
+    """The SQL must be one statement, and every `:name` in it needs a value."""
+    from export_pipelines.sources.sqltext import parameters, single_statement
+
+    for name, dataset in _datasets(entry, raw):
+        if dataset.sql is None:
+            continue
+        try:
+            single_statement(dataset.sql)
+        except SpecError as error:
+            entry.report(("datasets", name, "sql"), str(error))
+        for parameter in sorted(parameters(dataset.sql) - {*WINDOW_PARAMS, *dataset.params}):
+            hint = advice(f":{parameter}", [f":{known}" for known in (*WINDOW_PARAMS, *dataset.params)])
+            if not hint.startswith("did"):
+                hint = f"give it one under `params`; {hint}"
+            entry.report(("datasets", name, "sql"), f"parameter `:{parameter}` has no value; {hint}")
+
+
+def _datasets(entry: Entry, raw: dict[str, Any]) -> list[tuple[str, DatasetSpec]]:
+    """The datasets that are valid, even where the export is not."""
+    if isinstance(entry.value, ExportSpec):
+        return list(entry.value.datasets.items())
+    found = []
+    datasets = raw.get("datasets")
+    for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
+        try:
+            found.append((name, DatasetSpec.model_validate(dataset)))
+        except ValidationError:
+            continue  # its mistakes are reported with the export's
+    return found

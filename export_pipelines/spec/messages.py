@@ -1,0 +1,179 @@
+"""What pydantic finds wrong, in words for people who write YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from export_pipelines.spec.base import KEY_NAME_PATTERN, NAME_PATTERN
+from export_pipelines.spec.connections import ConnectionSpec
+from export_pipelines.spec.datasets import DatasetSpec
+from export_pipelines.spec.exports import LABEL_PATTERN, OWNER_PATTERN, ExportSpec
+from export_pipelines.spec.locate import Place, fields, members
+from export_pipelines.spec.problems import advice, short
+from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "model_attributes_type": "a mapping (`key: value`)",
+    "date_type": "a date such as 2026-01-31",
+    "date_parsing": "a date such as 2026-01-31",
+    "date_from_datetime_parsing": "a date such as 2026-01-31",
+    "date_from_datetime_inexact": "a date without a time, such as 2026-01-31",
+}
+_LIMITS = {
+    "greater_than": "should be greater than {gt}",
+    "greater_than_equal": "should be at least {ge}",
+    "less_than": "should be less than {lt}",
+    "less_than_equal": "should be at most {le}",
+    "too_short": "should have at least {min_length} entry",
+    "too_long": "should have at most {max_length} entries",
+    "string_too_short": "should have at least {min_length} character",
+    "string_too_long": "should have at most {max_length} character",
+}
+_RULES = {
+    NAME_PATTERN: "use lower-case letters, digits and `_`, beginning with a letter, 63 characters at most",
+    KEY_NAME_PATTERN: "use lower-case letters, digits, `_` and `-`, beginning with a letter, 63 characters at most",
+    LABEL_PATTERN: "use letters, digits, `_`, `-` and `.`, beginning with a letter or digit, 63 characters at most",
+    OWNER_PATTERN: "use `team:name` or an e-mail address",
+}
+_HOMES: dict[str, type[BaseModel]] = {
+    "an export": ExportSpec,
+    "a dataset of an export": DatasetSpec,
+    "a schedule": ScheduleSpec,
+    "a calendar": CalendarSpec,
+    "a connection": ConnectionSpec,
+}
+
+
+def explain(error: ErrorDetails, place: Place, *, source: str | None, secret: bool) -> str:
+    """The error in plain words.
+
+    `source` is what the file says for a plain scalar. Where `secret` is true the value is not shown.
+    """
+    kind, context = error["type"], error.get("ctx", {})
+    got = "" if secret else _got(error["input"])
+    if kind in _SPECIAL:
+        return _SPECIAL[kind](error, place, secret)
+    if kind in _EXPECTED:
+        return f"should be {_EXPECTED[kind]}" + _but(kind, error["input"], got, source if not secret else None)
+    if kind in _LIMITS:
+        return _LIMITS[kind].format(**context) + (got if "length" not in str(context) else "")
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _choice(error: ErrorDetails, place: Place, secret: bool) -> str:
+    known = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+    given = error["input"]
+    if given is None:
+        return f"should be one of {', '.join(known)}, and nothing is given"
+    return f"{short(given)} is not known; {advice(str(given), known)}"
+
+
+def _got(value: object) -> str:
+    if value is None:
+        return ", and nothing is given"
+    if isinstance(value, dict):
+        return ", not a mapping"
+    return ", not a list" if isinstance(value, list) else f", not {short(_text(value))}"
+
+
+def _text(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _but(kind: str, value: object, got: str, source: str | None) -> str:
+    """What is there instead, and how to write what was most likely meant."""
+    if kind == "string_type" and source is not None and isinstance(value, bool | int | float | date):
+        name = {bool: "true or false", int: "a number", float: "a number"}.get(type(value), "a date")
+        return f"; YAML reads {source} as {name}, so write it in quotes"
+    if _EXPECTED[kind] == "a list" and isinstance(value, str | int | float) and got:
+        return f"; write [{flow(value)}]"
+    return got
+
+
+def _missing(error: ErrorDetails, place: Place, secret: bool) -> str:
+    example = flow(place.field.examples[0]) if place.field and place.field.examples else ""
+    return "is required" + (f", for example `{place.path[-1]}: {example}`" if 0 < len(example) <= 60 else "")
+
+
+def _unknown_key(error: ErrorDetails, place: Place, secret: bool) -> str:
+    known = fields(place.owner) if place.owner else {}
+    key = str(place.path[-1])
+    hint = advice(key, known)
+    homes = [noun for noun, model in _HOMES.items() if key in fields(model) and model is not place.owner]
+    if not hint.startswith("did") and homes:
+        hint = f"it belongs to {' or '.join(homes)}"
+    return f"unknown key; {hint}"
+
+
+def _unknown_tag(error: ErrorDetails, place: Place, secret: bool) -> str:
+    tag, known = str(error["ctx"]["tag"]), [name for name, _ in members(place.kind)]
+    return f"unknown {_noun(known)} {short(tag)}; {advice(tag, known)}"
+
+
+def _no_tag(error: ErrorDetails, place: Place, secret: bool) -> str:
+    return f"`type` is required; {advice('', [name for name, _ in members(place.kind)])}"
+
+
+def _not_a_union(error: ErrorDetails, place: Place, secret: bool) -> str:
+    known = [name for name, _ in members(place.kind)]
+    if "csv" in known:
+        return f"should be a format ({', '.join(known)}) or a mapping with `type`{_got(error['input'])}"
+    return "should be a mapping (`key: value`)" + (f" with `type`: {' or '.join(known)}" if known else "")
+
+
+def _noun(known: list[str]) -> str:
+    return "format" if "csv" in known else "type"
+
+
+def _pattern(error: ErrorDetails, place: Place, secret: bool) -> str:
+    rule = _RULES.get(error["ctx"]["pattern"])
+    given = "this" if secret else short(error["input"])
+    if rule:
+        better = slug(str(error["input"])) if "lower-case" in rule and not secret else ""
+        return f"{given} is not allowed; {rule}" + (f", for example `{better}`" if better else "")
+    if place.field and place.field.examples:
+        return f"{given} is not allowed; {place.field.description} Example: {flow(place.field.examples[0])}"
+    return f"{given} is not allowed"
+
+
+def slug(text: str) -> str:
+    """A valid name that resembles the text, or "" if it holds no letter to begin with."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_").lstrip("0123456789_")[:63]
+
+
+def flow(value: Any) -> str:
+    """The value as YAML on one line: `[csv, {type: pdf}]`."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()
+
+
+_SPECIAL: dict[str, Callable[[ErrorDetails, Place, bool], str]] = {
+    "missing": _missing,
+    "literal_error": _choice,
+    "string_pattern_mismatch": _pattern,
+    "extra_forbidden": _unknown_key,
+    "union_tag_invalid": _unknown_tag,
+    "union_tag_not_found": _no_tag,
+    "model_attributes_type": _not_a_union,
+}

@@ -1,0 +1,39 @@
+"""A spec file, and all spec files merged."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from export_pipelines.spec.base import KeyName, Name, SpecModel
+from export_pipelines.spec.connections import ConnectionSpec
+from export_pipelines.spec.exports import ExportSpec
+from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
+from export_pipelines.spec.stores import StoreSpec
+
+
+class SpecFile(SpecModel):
+    """One YAML file. All files of the spec directory are merged, and a name defined twice is an error."""
+
+    connections: dict[KeyName, ConnectionSpec] = Field(
+        default_factory=dict,
+        description="Where rows come from.",
+        examples=[{"school": {"url": "sqlite:///school.db"}}],
+    )
+    stores: dict[KeyName, StoreSpec] = Field(
+        default_factory=dict,
+        description="Where artifacts go; `local` exists without being defined.",
+        examples=[{"archive": {"type": "local", "root": "/srv/archive"}}],
+    )
+    calendars: dict[KeyName, CalendarSpec] = Field(
+        default_factory=dict, description="Working days.", examples=[{"de-bank": {"country": "DE"}}]
+    )
+    schedules: dict[Name, ScheduleSpec] = Field(
+        default_factory=dict,
+        description="Timings that exports share.",
+        examples=[{"nightly": {"cron": "0 2 * * *"}}],
+    )
+    exports: dict[Name, ExportSpec] = Field(
+        default_factory=dict,
+        description="The exports.",
+        examples=[{"pupils": {"source": "school", "datasets": {"pupils": {"table": "pupils"}}, "formats": ["csv"]}}],
+    )

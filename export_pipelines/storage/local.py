@@ -1,0 +1,245 @@
+"""A directory on a disk as a store.
+
+Files are written below `.staging/` on the same file system and then moved: a whole directory by one rename, or, in a
+shared directory, file by file with the manifest last. Every path is walked from the root one segment at a time
+without following symbolic links, directories are 0750 and files 0600 whatever the umask.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from export_pipelines.errors import StorageError, UnsafePathError
+from export_pipelines.settings import Settings
+from export_pipelines.spec.naming import check_path
+from export_pipelines.spec.stores import LocalStoreSpec
+from export_pipelines.storage.base import NO_FENCE, Placement, Staging, Store, storage_error
+from export_pipelines.storage.manifest import FileEntry
+
+STAGING = ".staging"
+_PLACEMENT = ".placement"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LocalStore(Store):
+    """Publishes below `root`, which is created when first needed."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = Path(os.path.realpath(root))
+
+    @classmethod
+    def from_spec(cls, name: str, spec: LocalStoreSpec, settings: Settings) -> LocalStore:
+        """The store of a spec; references in its root are resolved."""
+        return cls(name, Path(settings.resolve(spec.root)))
+
+    def stage(self, scope: str, run: str) -> Staging:
+        """A new directory `.staging/{scope}/{run}`. Raises StorageError, StorageUnavailableError."""
+        path = f"{STAGING}/{check_path(scope)}/{check_path(run)}"
+        parent, _, last = path.rpartition("/")
+        doing = f"creating the staging directory {self.uri(path)}"
+        with _reporting(doing), self._directory(parent, create=True) as fd:
+            os.mkdir(last, 0o750, dir_fd=fd)
+            os.chmod(last, 0o750, dir_fd=fd)  # noqa: S103 - the group may read artifacts (mkdir obeys the umask)
+        return Staging(scope=scope, run=run, path=self.root / path)
+
+    def publish(
+        self,
+        staging: Staging,
+        placement: Placement,
+        files: Sequence[FileEntry],
+        *,
+        manifest: bytes,
+        fence: AbstractContextManager[object] = NO_FENCE,
+    ) -> None:
+        """See Store: one rename of the directory, or link after link with the manifest last."""
+        names = [*(entry.name for entry in files), placement.manifest_name]
+        for name in names:
+            check_path(placement.path_of(name))
+        with _reporting(f"publishing {self.uri(placement.manifest_path)}"):
+            with staging.create(placement.manifest_name) as file:
+                file.write(manifest)
+            for name in names:
+                _sync(staging.path / name)
+            if placement.shared:
+                self._link_all(staging, placement.directory, names, fence)
+                self.discard(staging)
+            else:
+                _sync(staging.path)
+                self._rename(staging, placement.directory, fence)
+
+    def discard(self, staging: Staging) -> None:
+        """See Store."""
+        self._remove(staging.path)
+        self._prune(f"{STAGING}/{staging.scope}")
+
+    def sweep(self, scope: str) -> list[str]:
+        """See Store. Returns the runs whose leftovers were deleted."""
+        try:
+            with self._directory(f"{STAGING}/{check_path(scope)}") as fd:
+                runs = sorted(os.listdir(fd))  # noqa: PTH208 - by descriptor, so that no link is followed
+        except FileNotFoundError:
+            return []
+        for run in runs:
+            self._remove(self.root / STAGING / scope / run)
+        self._prune(f"{STAGING}/{scope}")
+        return runs
+
+    def open(self, path: str) -> BinaryIO:
+        """See Store. Raises UnsafePathError if the path leads over a symbolic link."""
+        check_path(path)
+        parent, _, last = path.rpartition("/")
+        with _reporting(f"reading {self.uri(path)}"), self._directory(parent) as fd:
+            return os.fdopen(os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd), "rb")
+
+    def size(self, path: str) -> int | None:
+        """See Store."""
+        parent, _, last = check_path(path).rpartition("/")
+        try:
+            with self._directory(parent) as fd:
+                found = os.stat(last, dir_fd=fd, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def walk(self) -> Iterator[str]:
+        """See Store. Symbolic links are listed like files and never followed."""
+        return self._walk(self.root, "") if self.root.is_dir() else iter(())
+
+    def _walk(self, directory: Path, prefix: str) -> Iterator[str]:
+        with os.scandir(directory) as found:
+            entries = {entry.name + "/" * entry.is_dir(follow_symlinks=False): entry.path for entry in found}
+        for name in sorted(entries):
+            if not name.endswith("/"):
+                yield prefix + name
+            elif prefix or name != f"{STAGING}/":
+                yield from self._walk(Path(entries[name]), prefix + name)
+
+    def uri(self, path: str) -> str:
+        """The absolute path."""
+        return str(self.root / path)
+
+    def free_bytes(self) -> int | None:
+        """Bytes free on the file system for this account."""
+        existing = next(p for p in (self.root, *self.root.parents) if p.exists())
+        return shutil.disk_usage(existing).free
+
+    def _rename(self, staging: Staging, directory: str, fence: AbstractContextManager[object]) -> None:
+        parent, _, last = directory.rpartition("/")
+        with self._directory(parent, create=True) as fd, fence:
+            if _exists(last, fd):
+                raise StorageError(f"publishing {self.uri(directory)}: the name is taken", hint="Run the export again")
+            os.rename(staging.path, last, dst_dir_fd=fd)
+            os.fsync(fd)
+        self._prune(f"{STAGING}/{staging.scope}")
+
+    def _link_all(
+        self, staging: Staging, directory: str, names: Sequence[str], fence: AbstractContextManager[object]
+    ) -> None:
+        """Give the staged files their final names. Until the manifest has its own, `_remove` can take them back."""
+        note = staging.path / _PLACEMENT
+        with staging.create(_PLACEMENT) as file:
+            file.write(json.dumps({"directory": directory, "manifest": names[-1]}).encode())
+        _sync(note)
+        _sync(staging.path)
+        with self._directory(directory, create=True) as fd:
+            for name in names[:-1]:
+                os.link(staging.path / name, name, dst_dir_fd=fd, follow_symlinks=False)
+            os.fsync(fd)
+            with fence:
+                os.link(staging.path / names[-1], names[-1], dst_dir_fd=fd, follow_symlinks=False)
+                os.fsync(fd)
+
+    def _remove(self, staged: Path) -> None:
+        """Delete a staging directory, and files it gave a final name to without giving one to the manifest."""
+        note = staged / _PLACEMENT
+        if not staged.is_dir():
+            return
+        with _reporting(f"cleaning {staged}"):
+            placed = json.loads(note.read_bytes() or b"{}") if note.is_file() else {}
+            if placed:
+                self._take_back(staged, placed["directory"], placed["manifest"])
+            shutil.rmtree(staged)
+
+    def _take_back(self, staged: Path, directory: str, manifest: str) -> None:
+        with suppress(FileNotFoundError), self._directory(directory) as fd:
+            if not (staged / manifest).exists() or _same_file(staged / manifest, manifest, fd):
+                return  # published, or taken back before: the staging was being deleted
+            for entry in sorted(staged.iterdir()):
+                if _same_file(entry, entry.name, fd):
+                    os.unlink(entry.name, dir_fd=fd)
+            os.fsync(fd)
+
+    def _prune(self, path: str) -> None:
+        """Delete `path` and its parents as far as they are empty. Another run may be creating them: that is fine."""
+        parts = path.split("/")
+        with suppress(OSError):
+            for depth in range(len(parts), 0, -1):
+                (self.root / "/".join(parts[:depth])).rmdir()
+
+    @contextmanager
+    def _directory(self, path: str, *, create: bool = False) -> Iterator[int]:
+        """A file descriptor of the directory. Raises UnsafePathError if a segment is a symbolic link."""
+        if create and not self.root.exists():
+            self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self.root.chmod(0o750)
+        fd = os.open(self.root, _DIRECTORY)
+        try:
+            for segment in path.split("/") if path else ():
+                fd = self._descend(fd, segment, create)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _descend(self, parent: int, segment: str, create: bool) -> int:
+        """The descriptor of a subdirectory; closes the parent's once it is open."""
+        if create:
+            with suppress(FileExistsError):
+                os.mkdir(segment, 0o750, dir_fd=parent)
+                os.chmod(segment, 0o750, dir_fd=parent)  # noqa: S103 - as above
+        child = os.open(segment, _DIRECTORY, dir_fd=parent)
+        os.close(parent)
+        return child
+
+
+@contextmanager
+def _reporting(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):  # a symbolic link, or a file, where a directory should be
+            raise UnsafePathError(
+                f"{doing}: the path leads over a symbolic link or a file", hint="Remove it"
+            ) from error
+        raise storage_error(doing, error) from error
+
+
+def _exists(name: str, fd: int) -> bool:
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=fd, follow_symlinks=False)
+        return True
+    return False
+
+
+def _same_file(staged: Path, name: str, fd: int) -> bool:
+    """Whether `name` in the directory is a link to the staged file."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(staged.lstat(), os.stat(name, dir_fd=fd, follow_symlinks=False))
+    return False
+
+
+def _sync(path: Path) -> None:
+    """Wait until the file's or directory's bytes are durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

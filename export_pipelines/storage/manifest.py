@@ -1,0 +1,86 @@
+"""The manifest: what one artifact is made of, as JSON beside its files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from export_pipelines.errors import DamagedArtifactError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class WindowUtc(_Part):
+    """The window of the partition, in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class FileEntry(_Part):
+    """One published file. `name` is relative to the manifest's directory."""
+
+    name: str
+    dataset: str | None = Field(description="None if the file holds all datasets")
+    format: str
+    media_type: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Column(_Part):
+    """Name and Arrow type of one column."""
+
+    name: str
+    type: str
+    nullable: bool = True
+
+
+class Manifest(_Part):
+    """Everything about an artifact that can be checked later without a database."""
+
+    version: Literal[1] = 1
+    artifact_id: str
+    export: str
+    partition: str
+    window: WindowUtc
+    scheduled_at: datetime | None
+    run_id: str
+    created_at: datetime
+    spec_sha256: str
+    row_limit: int | None = Field(None, description="Set when the run was told to take the first rows only")
+    rows: dict[str, int] = Field(description="Dataset -> rows")
+    seconds: float
+    files: list[FileEntry]
+    schemas: dict[str, list[Column]]
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.bytes for entry in self.files)
+
+    @property
+    def total_rows(self) -> int:
+        """Rows of all datasets, each counted once however many formats hold it."""
+        return sum(self.rows.values())
+
+    def to_json(self) -> bytes:
+        """The manifest as indented UTF-8 JSON with a final newline."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+
+def parse_manifest(data: bytes, *, where: str) -> Manifest:
+    """The manifest in `data`. Raises DamagedArtifactError naming `where` if it is none."""
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise DamagedArtifactError(
+            f"manifest {where} cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            hint="Restore it from a backup, or remove the artifact's directory and run the export again",
+        ) from error

@@ -1,0 +1,1 @@
+"""Cron, ticks, partitions and their windows: pure functions; `now` is a parameter."""

@@ -1,0 +1,35 @@
+"""Working days: weekends, the holidays of a country, days of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import get_args
+
+from export_pipelines.spec.schedules import CalendarSpec, Weekday
+
+_DAYS: tuple[str, ...] = get_args(Weekday)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Tells working days from days off, by the spec of one calendar."""
+
+    spec: CalendarSpec
+
+    def day_off(self, day: date) -> str:
+        """Why there is no work on that day, or "" if there is."""
+        if day in self.spec.extra_workdays:
+            return ""
+        if day in self.spec.extra_holidays:
+            return "a day off of this calendar"
+        if _DAYS[day.weekday()] in self.spec.weekend:
+            return f"{day:%A}"
+        return self._holiday(day)
+
+    def _holiday(self, day: date) -> str:
+        if self.spec.country is None:
+            return ""
+        import holidays  # costs 0.2 s, and few schedules have a calendar
+
+        return str(holidays.country_holidays(self.spec.country, subdiv=self.spec.subdivision).get(day) or "")

@@ -1,0 +1,110 @@
+"""Partitions: keys and the windows of time they stand for, in the schedule's timezone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from export_pipelines.errors import SpecError
+
+FORMATS = {"hourly": "%Y-%m-%d-%H:%M", "daily": "%Y-%m-%d", "weekly": "%Y-%m-%d", "monthly": "%Y-%m-%d"}
+"""Partition kind -> format of its keys. A weekly key is its Monday, a monthly key the first of the month."""
+
+_HINTS = {
+    "hourly": "a full hour, such as 2026-01-31-13:00",
+    "daily": "a day, such as 2026-01-31",
+    "weekly": "the Monday of a week, such as 2026-01-26",
+    "monthly": "the first day of a month, such as 2026-01-01",
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of time, `start` included and `end` excluded; both aware, in the schedule's timezone."""
+
+    start: datetime
+    end: datetime
+
+    def utc(self) -> tuple[datetime, datetime]:
+        """Start and end in UTC."""
+        return self.start.astimezone(UTC), self.end.astimezone(UTC)
+
+
+def key_of(kind: str, start: datetime) -> str:
+    """The key of the window that starts at `start` (aware, local).
+
+    The second of two equal hours at the end of daylight saving gets its UTC offset appended, as Dagster does.
+    """
+    key = start.strftime(FORMATS[kind])
+    repeated = start.replace(fold=0).utcoffset() != start.replace(fold=1).utcoffset()
+    return f"{key}{start:%z}" if kind == "hourly" and start.fold and repeated else key
+
+
+def window_of(kind: str, key: str, timezone: str) -> Window:
+    """The window of a partition key.
+
+    Raises SpecError if the key does not have the kind's format or is not the start of a window.
+    """
+    zone = ZoneInfo(timezone)
+    pattern = FORMATS[kind]
+    try:
+        if kind == "hourly" and key[-5:-4] in {"+", "-"} and key.count(":"):
+            start = datetime.strptime(key, pattern + "%z").astimezone(zone)
+        else:
+            start = datetime.strptime(key, pattern).replace(tzinfo=zone)
+        end = _next(kind, start)
+        known = key_of(kind, start) == key and _floor(kind, start) == start and (kind != "hourly" or _exists(start))
+    except (ValueError, OverflowError):
+        known = False
+    if not known:
+        raise SpecError(f"there is no {kind} partition {key!r} in {timezone}", hint=f"Write {_HINTS[kind]}")
+    return Window(start, end)
+
+
+def last_complete(kind: str, instant: datetime, timezone: str) -> str:
+    """The key of the last window that has ended at `instant` (aware)."""
+    local = instant.astimezone(ZoneInfo(timezone))
+    current = _floor(kind, local)
+    return key_of(kind, _floor(kind, (current.astimezone(UTC) - timedelta(seconds=1)).astimezone(local.tzinfo)))
+
+
+def keys_between(kind: str, first: str, last: str, timezone: str) -> Iterator[str]:
+    """Keys from `first` to `last`, both included, ascending. Raises SpecError if one is not valid."""
+    window, end = window_of(kind, first, timezone), window_of(kind, last, timezone)
+    start = window.start
+    while start.astimezone(UTC) <= end.start.astimezone(UTC):
+        yield key_of(kind, start)
+        start = _next(kind, start)
+
+
+def first_key(kind: str, start: date, timezone: str) -> str:
+    """The key of the first window that begins on or after the local day `start`."""
+    local = datetime.combine(start, time(), ZoneInfo(timezone))
+    floor = _floor(kind, local)
+    return key_of(kind, floor if floor == local else _next(kind, floor))
+
+
+def _floor(kind: str, local: datetime) -> datetime:
+    """The start of the window that holds `local`."""
+    if kind == "hourly":
+        return local.replace(minute=0, second=0, microsecond=0)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if kind == "weekly":
+        return midnight - timedelta(days=midnight.weekday())
+    return midnight.replace(day=1) if kind == "monthly" else midnight
+
+
+def _next(kind: str, start: datetime) -> datetime:
+    """The start of the following window: calendar days have 23 to 25 hours, so days are added to local time."""
+    if kind == "hourly":
+        return (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
+    if kind == "monthly":
+        return _floor("monthly", start + timedelta(days=32))
+    return start + timedelta(days=7 if kind == "weekly" else 1)
+
+
+def _exists(local: datetime) -> bool:
+    """Whether the clock ever shows this time; daylight saving skips an hour in spring."""
+    return local.astimezone(UTC).astimezone(local.tzinfo).replace(fold=0) == local.replace(fold=0)

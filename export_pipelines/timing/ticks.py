@@ -1,0 +1,87 @@
+"""What a tick asks for: which partition of which exports, in which batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.spec.schedules import ScheduleSpec
+from export_pipelines.timing.calendars import Calendar
+from export_pipelines.timing.partitions import first_key, last_complete, window_of
+
+
+@dataclass(frozen=True, order=True)
+class Partitioning:
+    """What exports must have in common to run together: kind, timezone and first day."""
+
+    kind: str
+    timezone: str
+    start: date
+
+    @classmethod
+    def of(cls, export: ResolvedExport) -> Partitioning:
+        """The partitioning of the export."""
+        return cls(export.spec.partition, export.timezone, export.spec.start)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Exports that share a schedule and a partitioning: one Dagster schedule and job."""
+
+    name: str
+    schedule_name: str
+    schedule: ScheduleSpec
+    partitioning: Partitioning
+    exports: Sequence[ResolvedExport]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One run to request."""
+
+    partition: str
+    exports: Sequence[str]
+
+
+def timings(exports: Iterable[ResolvedExport]) -> Iterator[Timing]:
+    """The timings of the scheduled exports, by name.
+
+    A timing has its schedule's name. Where exports with different partitionings share a schedule, the partitioning is
+    appended: `nightly_daily`, `nightly_monthly`, and `nightly_daily_from_20260401` for a further first day.
+    """
+    groups: dict[str, dict[Partitioning, list[ResolvedExport]]] = {}
+    for export in sorted(exports, key=lambda e: e.name):
+        if export.schedule_name is not None:
+            groups.setdefault(export.schedule_name, {}).setdefault(Partitioning.of(export), []).append(export)
+    for schedule_name, group in sorted(groups.items()):
+        for partitioning, members in sorted(group.items()):
+            schedule = members[0].schedule
+            if schedule is not None:
+                name = schedule_name + ("" if len(group) == 1 else _suffix(partitioning, group))
+                yield Timing(name, schedule_name, schedule, partitioning, members)
+
+
+def _suffix(partitioning: Partitioning, group: Iterable[Partitioning]) -> str:
+    earliest = min(other.start for other in group if other.kind == partitioning.kind)
+    return f"_{partitioning.kind}" + ("" if partitioning.start == earliest else f"_from_{partitioning.start:%Y%m%d}")
+
+
+def batches(timing: Timing, tick: datetime, *, calendar: Calendar | None) -> list[Batch] | str:
+    """What a tick at `tick` (aware) requests: the last complete partition, or the reason why nothing.
+
+    On a day without work in the tick's local date, `on_holiday` decides.
+    """
+    local = tick.astimezone(ZoneInfo(timing.schedule.timezone)).date()
+    if calendar and timing.schedule.on_holiday == "skip" and (reason := calendar.day_off(local)):
+        return f"{local} is no working day: {reason}"
+    kind, timezone = timing.partitioning.kind, timing.partitioning.timezone
+    partition = last_complete(kind, tick, timezone)
+    first = first_key(kind, timing.partitioning.start, timezone)
+    if window_of(kind, partition, timezone).start < window_of(kind, first, timezone).start:
+        return f"partition {partition} lies before the first one, {first}"
+    names = [export.name for export in timing.exports]
+    size = timing.schedule.batch_size
+    return [Batch(partition, names[i : i + size]) for i in range(0, len(names), size)]

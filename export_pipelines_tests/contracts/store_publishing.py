@@ -1,0 +1,153 @@
+"""Publishing made-up artifacts, also from a process that is killed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from export_pipelines.storage.base import NO_FENCE, Placement, Staging, Store
+from export_pipelines.storage.manifest import FileEntry
+
+SMALL = {"students.csv": b"id,name\n1,Ann\n", "students.parquet": b"PAR1" * 100, "none.csv": b""}
+MANIFEST = b'{"version": 1}\n'
+LARGE_BYTES = 12 * 2**20
+
+Steps = Callable[[str, tuple[Any, ...]], bool]
+"""Tells from an audit event of Python and its arguments whether this is a step at which to be killed."""
+
+
+class Site(ABC):
+    """A place to publish to, seen from outside the store."""
+
+    @abstractmethod
+    def connect(self) -> Store:
+        """A new store object, as another process has it."""
+
+    @abstractmethod
+    def raw_listing(self) -> list[str]:
+        """Everything that exists: published files, staged files and directories, journals, open uploads."""
+
+    @abstractmethod
+    def raw_read(self, path: str) -> bytes:
+        """The bytes of a published file, read without the store."""
+
+    @property
+    @abstractmethod
+    def factory(self) -> Callable[[], Store]:
+        """`connect`, as something that can be sent to another process."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> Steps:
+        """Steps of publishing at which a process may die, to be sent to another process too."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One artifact to publish."""
+
+    directory: str
+    files: Mapping[str, bytes] = field(default_factory=lambda: SMALL)
+    scope: str = "students/2026-01-01"
+    run: str = "run-1"
+    shared: bool = False
+    manifest_name: str = "metadata.json"
+
+    @property
+    def placement(self) -> Placement:
+        """Where the artifact goes."""
+        return Placement(directory=self.directory, manifest_name=self.manifest_name, shared=self.shared)
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """Path -> bytes of all that must be there once it is published."""
+        named = {self.placement.path_of(name): data for name, data in self.files.items()}
+        return {**named, self.placement.manifest_path: MANIFEST}
+
+    def stage(self, store: Store) -> tuple[Staging, list[FileEntry]]:
+        """Write the files into a staging of the store."""
+        staging = store.stage(self.scope, self.run)
+        for name, data in self.files.items():
+            with staging.create(name) as file:
+                file.write(data)
+        return staging, [entry(name, data) for name, data in self.files.items()]
+
+    def publish(self, store: Store, *, fence: AbstractContextManager[object] = NO_FENCE) -> Staging:
+        """Stage and publish; a failure discards the staging, as every caller must."""
+        staging, entries = self.stage(store)
+        try:
+            store.publish(staging, self.placement, entries, manifest=MANIFEST, fence=fence)
+        except BaseException:
+            store.discard(staging)
+            raise
+        return staging
+
+
+def entry(name: str, data: bytes) -> FileEntry:
+    """What the manifest says about a file."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return FileEntry(
+        name=name, dataset="students", format="csv", media_type="text/csv", rows=1, bytes=len(data), sha256=sha256
+    )
+
+
+def large() -> bytes:
+    """More than two parts of 5 MiB, no two of them equal."""
+    return b"".join(hashlib.sha256(b"%d" % i).digest() * 1024 for i in range(LARGE_BYTES // 32768))
+
+
+def count_steps(site: Site, job: Job) -> int:
+    """Publish in another process; return how many steps it took."""
+    context = _context()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_publish, args=(site.factory, job, site.steps, 0, theirs))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert ours.poll()
+    steps = ours.recv()
+    assert isinstance(steps, int)
+    return steps
+
+
+def kill_while_publishing(site: Site, job: Job, at: int) -> None:
+    """Publish in another process that dies by SIGKILL just before its step number `at`, counted from 1."""
+    context = _context()
+    process = context.Process(target=_publish, args=(site.factory, job, site.steps, at, None))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, process.exitcode
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    """Processes forked from a clean one that has imported what takes long."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "export_pipelines.storage.s3_upload"])
+    return context
+
+
+def _publish(factory: Callable[[], Store], job: Job, steps: Steps, die_at: int, results: Connection | None) -> None:
+    store = factory()
+    staging, entries = job.stage(store)
+    seen = 0
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if steps(event, arguments):
+            seen += 1
+            if seen == die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    store.publish(staging, job.placement, entries, manifest=MANIFEST)
+    if results:
+        results.send(seen)

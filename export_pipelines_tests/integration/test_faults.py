@@ -1,0 +1,147 @@
+"""Disks that fill up and processes that die: nothing half done is ever seen (I1, I4)."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from export_pipelines.project import Project
+from export_pipelines.verify import is_manifest, verify
+from export_pipelines_tests.projects import environment, project, published_files, write_project
+
+DAY = "2026-01-05"
+PUBLISH = """
+import sys, uuid
+from export_pipelines.errors import ExportError
+from export_pipelines.project import Project
+made = Project.load()
+print("ready", flush=True)
+try:
+    made.run(made.request("big", "2026-01-05", run_id=uuid.uuid4().hex))
+except ExportError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+def big_project(root: Path, *, rows: int, **entry: object) -> Project:
+    """A project whose export `big` has that many rows."""
+    with sqlite3.connect(root / "school.db") as connection:
+        connection.execute("create table numbers (id integer, name text, amount decimal(12,2))")
+        values = ((n, f"name of {n}", n / 100) for n in range(rows))
+        connection.executemany("insert into numbers values (?, ?, ?)", values)
+    connection.close()
+    datasets = {"numbers": {"table": "numbers"}}
+    connections = {"school": {"url": f"sqlite:///{root}/school.db", "batch_rows": 5000}}
+    return project(root, {"big": {"datasets": datasets, "formats": ["csv", "jsonl"], **entry}}, connections=connections)
+
+
+def publishing(root: Path) -> subprocess.Popen[str]:
+    """A process that has loaded everything and is about to publish."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PUBLISH],
+        env=os.environ | environment(root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def complete(root: Path) -> set[str]:
+    """Paths of all files outside staging, after asserting that each belongs to a manifest and equals it (I1, I2)."""
+    files = {path: data for path, data in published_files(root).items() if not path.startswith(".staging/")}
+    listed = set()
+    for path, data in files.items():
+        if is_manifest(path):
+            listed.add(path)
+            for entry in json.loads(data)["files"]:
+                name = str(Path(path).parent / entry["name"])
+                assert len(files[name]) == entry["bytes"], name
+                listed.add(name)
+    return listed
+
+
+@pytest.mark.parametrize("layout", ["artifact", "flat"])
+def test_killed_at_random_moments(tmp_path: Path, layout: str) -> None:
+    made = big_project(tmp_path, rows=60_000, layout=layout)
+    whole = publishing(tmp_path)
+    began = time.monotonic()
+    assert whole.wait() == 0
+    seconds = time.monotonic() - began
+    moments = random.Random(20260105)
+    killed = 0
+    for _ in range(8):
+        process = publishing(tmp_path)
+        try:
+            process.wait(timeout=moments.random() * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL
+        listed = complete(tmp_path)
+        if layout == "artifact":  # a directory appears by one rename
+            assert listed == {path for path in published_files(tmp_path) if not path.startswith(".staging/")}
+    assert killed >= 3
+    assert publishing(tmp_path).wait() == 0
+    assert complete(tmp_path) == set(published_files(tmp_path))
+    assert not (tmp_path / "out" / ".staging").exists()
+    kinds = {finding.kind for finding in verify(made.store("local"), made.ledger).problems}
+    assert kinds <= {"unregistered"}  # killed between the manifest and the ledger's commit
+
+
+def test_ten_publishers_of_one_partition_take_turns(tmp_path: Path) -> None:
+    made = big_project(tmp_path, rows=5_000)
+    processes = [publishing(tmp_path) for _ in range(10)]
+    results = [process.communicate()[1] + str(process.returncode) for process in processes]
+    done = results.count("0")
+    assert done >= 1
+    assert all(result == "0" or result.startswith("LeaseHeldError") for result in results)
+    complete(tmp_path)
+    manifests = [json.loads(data) for path, data in published_files(tmp_path).items() if is_manifest(path)]
+    assert len(manifests) == done
+    assert len(published_files(tmp_path)) == 3 * done
+    assert verify(made.store("local"), made.ledger).problems == []
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs a mount namespace of its own")
+def test_a_full_disk_is_named_and_the_earlier_artifact_stays(tmp_path: Path) -> None:
+    big_project(tmp_path, rows=300_000)
+    script = f"""
+set -e
+mkdir -p {tmp_path}/out && mount -t tmpfs -o size=6m tmpfs {tmp_path}/out
+printf old > {tmp_path}/out/earlier
+"{sys.executable}" -c '{PUBLISH}' && exit 3 || true
+find {tmp_path}/out -type f
+"""
+    result = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        env=os.environ | environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "StorageError" in result.stderr
+    assert "disk is full" in result.stderr
+    assert result.stdout.splitlines() == ["ready", f"{tmp_path}/out/earlier"]
+
+
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    write_project(tmp_path, {"students": {}})
+    made = Project.load(write_project(tmp_path, {"students": {}}))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / DAY).symlink_to(outside)
+    with pytest.raises(Exception, match="symbolic link"):
+        made.run(made.request("students", DAY, run_id="0123456789abcdef"))
+    assert list(outside.iterdir()) == []
+    assert not (tmp_path / "out" / ".staging").exists()

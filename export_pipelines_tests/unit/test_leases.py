@@ -1,0 +1,140 @@
+"""Leases: one publisher at a time, and a stale one is fenced off (I3)."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from export_pipelines.errors import LeaseHeldError, LeaseLostError
+from export_pipelines.ledger.holder import holder_of_this_process, is_dead
+from export_pipelines.ledger.leases import acquire
+from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.tables import leases
+
+HOLD = """
+import sys, time
+from export_pipelines.ledger.leases import acquire
+from export_pipelines.ledger.ledger import Ledger
+with acquire(Ledger(sys.argv[1]), "students", "2026-01-01", ttl_seconds=float(sys.argv[2]), wait_seconds=60):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return request.getfixturevalue("postgres_url")
+
+
+def take(ledger: Ledger, *, ttl: float = 30, wait: float = 0):
+    return acquire(ledger, "students", "2026-01-01", ttl_seconds=ttl, wait_seconds=wait)
+
+
+def holder_process(url: str, ttl: float) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, url, str(ttl)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_publisher_declines_and_other_partitions_are_free(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with take(ledger) as first:
+        with pytest.raises(LeaseHeldError, match="students, partition 2026-01-01 is being published by"):
+            take(ledger)
+        with acquire(ledger, "students", "2026-01-02", ttl_seconds=30, wait_seconds=0):
+            pass
+    with take(ledger) as second:
+        assert second.fence == first.fence + 1
+
+
+def test_waiting_publishers_follow_one_another(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    inside: list[int] = []
+    most: list[int] = []
+
+    def publish() -> None:
+        with take(ledger, wait=60):
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+
+    threads = [threading.Thread(target=publish) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
+
+
+def test_a_killed_holder_is_overtaken_at_once(ledger_url: str) -> None:
+    process = holder_process(ledger_url, ttl=600)
+    with pytest.raises(LeaseHeldError):
+        take(Ledger(ledger_url))
+    process.kill()
+    process.wait()
+    with take(Ledger(ledger_url)) as lease:
+        assert lease.fence == 2
+
+
+def test_a_stopped_holder_is_overtaken_and_cannot_publish(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    process = holder_process(ledger_url, ttl=0.5)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        with take(ledger, wait=30) as lease:
+            assert lease.fence == 2
+            os.kill(process.pid, signal.SIGCONT)
+            process.communicate("")
+            with ledger.read() as connection:  # the stale holder's release changed nothing
+                row = connection.execute(select(leases)).one()
+            assert (row.fence, row.holder) == (2, holder_of_this_process())
+    finally:
+        process.kill()
+
+
+def test_a_stale_lease_is_fenced(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    stale = take(ledger, ttl=0.05)  # not entered: nobody renews it
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            newer = take(ledger)
+            break
+        except LeaseHeldError:
+            assert time.monotonic() < deadline
+    with pytest.raises(LeaseLostError, match="another run took over"), stale.fenced():
+        pytest.fail("a stale lease let its holder publish")
+    with newer.fenced():
+        pass
+
+
+def test_the_lease_is_renewed_while_in_use(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with take(ledger, ttl=0.3), ledger.read() as connection:
+        first = connection.execute(select(leases.c.expires_at)).scalar_one()
+        connection.rollback()
+        deadline = time.monotonic() + 10
+        while connection.execute(select(leases.c.expires_at)).scalar_one() == first:
+            connection.rollback()
+            assert time.monotonic() < deadline, "nobody renewed the lease"
+
+
+def test_holders_of_other_machines_are_never_declared_dead() -> None:
+    mine = holder_of_this_process()
+    host, machine, pid, started = mine.split("/")
+    assert not is_dead(mine)
+    assert is_dead(f"{host}/{machine}/{pid}/1{started}")
+    assert not is_dead(f"{host}/another-boot:1/{pid}/1{started}")
+    assert not is_dead("")
+    assert not is_dead("nonsense")
