@@ -49,7 +49,7 @@ class Project:
         """The export. Raises SpecError naming the nearest known one, or its problems, if it cannot be run."""
         if name in self.specs.exports:
             return self.specs.exports[name]
-        problems = [str(problem) for problem in self.specs.problems if problem.export == name]
+        problems = [str(problem) for problem in self.specs.quarantined.get(name, ())]
         if problems:
             raise SpecError(f"export {name!r} has mistakes:\n" + "\n".join(problems), hint="")
         near = get_close_matches(name, self.specs.exports, n=1)

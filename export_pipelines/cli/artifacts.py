@@ -48,7 +48,7 @@ def _show(app: App, found: list[dict[str, Any]], *, files: bool, more: bool) -> 
 def _show_table(app: App, found: list[dict[str, Any]]) -> None:
     from export_pipelines.cli.output import show_table, table
 
-    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", "Formats", wide="Formats")
+    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", "Formats")
     for entry in found:
         formats = dict.fromkeys(file["format"] for file in entry["files"])
         limited = "" if entry["row_limit"] is None else " (limited)"
@@ -61,7 +61,7 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
             size(entry["bytes"]),
             ", ".join(formats) + limited,
         )
-    show_table(result)
+    show_table(result, dispensable=("Formats",), wide="Export", folded=False)
 
 
 def timezone_of(app: App, export: str) -> str:
@@ -74,15 +74,15 @@ def show_files(entry: dict[str, Any], timezone: str) -> None:
     """Print one artifact: a heading, its directory, its files."""
     from export_pipelines.cli.output import console, show_table, table
 
-    limited = "" if entry["row_limit"] is None else f", only the first {entry['row_limit']:,} of each dataset"
+    out = console()
+    created = moment(entry["created_at"], timezone)
+    out.print(f"{entry['export']} {entry['partition']}, artifact {entry['artifact_id'][:8]}, {created}", style="bold")
+    limited = "" if entry["row_limit"] is None else f" (--limit {entry['row_limit']})"
     speed = "" if entry["rows_per_second"] is None else f" ({entry['rows_per_second']:,.0f} rows/s)"
-    console().print(
-        f"{entry['export']} {entry['partition']}: {counted(entry['rows'], 'row')}{limited} "
-        f"in {duration(entry['seconds'])}{speed}, {moment(entry['created_at'], timezone)}",
-        style="bold",
-    )
+    rows = counted(entry["rows"], "row") + limited
+    out.print(f"{rows}, {size(entry['bytes'])} in {duration(entry['seconds'])}{speed}")
     click.echo(f"{entry['directory']}/")
-    result = table(">Rows", ">Size", "File", wide="File")
+    result = table(">Rows", ">Size", "File")
     for file in entry["files"]:
         result.add_row(f"{file['rows']:,}", size(file["bytes"]), file["name"])
-    show_table(result)
+    show_table(result, wide="File")

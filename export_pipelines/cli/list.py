@@ -55,7 +55,7 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
     if not exports:
         app.say(f"No exports in {app.settings.specs}. Begin one: exports new NAME")
         return
-    result = table("Export", "Schedule", "Partition", "Formats", "Published", "Store", "Owner", wide="Formats")
+    result = table("Export", "Schedule", "Partition", "Formats", "Published", "Store", "Owner")
     for export in exports:
         result.add_row(
             export["name"],
@@ -66,7 +66,7 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
             export["store"],
             _shortened(export["owners"]),
         )
-    show_table(result, dispensable=("Store", "Owner"))
+    show_table(result, dispensable=("Store", "Owner"), wide="Formats")
 
 
 def _shortened(owners: list[str]) -> str:

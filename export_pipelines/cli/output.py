@@ -9,11 +9,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 
 _UNLIMITED = 10_000
+_GAP = 2
+_LEAST = 10
 
 
 def write_json(document: Mapping[str, Any]) -> None:
@@ -37,36 +39,43 @@ def console(*, stderr: bool = False) -> Console:
     return result
 
 
-def table(*headings: str, wide: str = "") -> Table:
-    """An empty table with these headings.
-
-    A heading that begins with `>` is for numbers: aligned right. Cells are on one line and cut where there is no room,
-    except those of the column `wide`, which are folded.
-    """
-    result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def table(*headings: str) -> Table:
+    """An empty table with these headings; one that begins with `>` is for numbers, aligned right."""
+    result = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for heading in headings:
         name = heading.removeprefix(">")
-        folded = name == wide
-        result.add_column(
-            name,
-            justify="left" if name == heading else "right",
-            no_wrap=not folded,
-            overflow="fold" if folded else "ellipsis",
-        )
+        result.add_column(name, justify="left" if name == heading else "right", no_wrap=True, overflow="ellipsis")
     return result
 
 
-def show_table(filled: Table, *, dispensable: Sequence[str] = ()) -> None:
-    """Print the table. Where a terminal is too narrow, the `dispensable` columns are left out, the first one first."""
+def show_table(filled: Table, *, dispensable: Sequence[str] = (), wide: str = "", folded: bool = True) -> None:
+    """Print the table so that it fits the terminal.
+
+    Where there is no room, the `dispensable` columns are left out, the first one first; then the column `wide` is made
+    narrow and its cells are folded between words, or cut if not `folded`.
+    """
     out = console()
     for heading in dispensable:
-        if Measurement.get(out, out.options.update(max_width=_UNLIMITED), filled).maximum <= out.width:
+        if _excess(filled, out) <= 0:
             break
         filled.columns = [column for column in filled.columns if column.header != heading]
+    for column in filled.columns:
+        if column.header == wide and (excess := _excess(filled, out)) > 0:
+            column.width = max(_LEAST, _width(column) - excess)
+            column.no_wrap = not folded
+            column.overflow = "fold" if folded else "ellipsis"
     with out.capture() as captured:
         out.print(filled)
-    lines = captured.get().splitlines()
-    click.echo("\n".join(line.rstrip() for line in lines))
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _excess(filled: Table, out: Console) -> int:
+    """Cells of the terminal by which the table is too wide; negative if there is room."""
+    return sum(_width(column) for column in filled.columns) + _GAP * (len(filled.columns) - 1) - out.width
+
+
+def _width(column: Column) -> int:
+    return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
 def grid() -> Table:

@@ -85,9 +85,11 @@ def _show(request: Request, tables: dict[str, pa.Table]) -> None:
 
 def _show_dataset(out: Console, data: pa.Table) -> None:
     """As a table if it fits, else one line per column with as many values as fit."""
+    from rich.cells import cell_len
+
     cells = [[_cell(value) for value in column.to_pylist()] for column in data.columns]
     names = [printable(name) for name in data.column_names]
-    widths = [max(map(len, [name, *values])) for name, values in zip(names, cells, strict=True)]
+    widths = [max(map(cell_len, [name, *values])) for name, values in zip(names, cells, strict=True)]
     if not data.num_rows:
         out.print("no rows")
     if sum(widths) + 2 * len(widths) <= out.width:
@@ -111,7 +113,7 @@ def _show_columns(out: Console, schema: pa.Schema, names: list[str], cells: list
     result = table("Column", "Type", "Values")
     for name, field, values in zip(names, schema, cells, strict=True):
         result.add_row(name, str(field.type), " | ".join(values))
-    show_table(result)
+    show_table(result, wide="Values", folded=False)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -121,10 +123,10 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _cell(value: object) -> str:
-    """The value on one line, cut to what a table can bear; `-` for NULL."""
+    """The value on one line, cut to what a table can bear."""
     if value is None:
-        return "-"
+        return "NULL"
     if isinstance(value, datetime) and value.tzinfo:
         value = value.astimezone(UTC).isoformat(sep=" ").replace("+00:00", "Z")
-    text = printable(str(value))
+    text = printable(str(value).lower() if isinstance(value, bool) else str(value))
     return text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"

@@ -43,7 +43,7 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
             for key in keys:
                 results.append(_produce(app, export, key, limit))
     except Stopped as stop:
-        app.say(f"{str(stop).capitalize()}: nothing of partition {keys[len(results)]} was published", style="yellow")
+        app.say(f"{stop}: nothing of partition {keys[len(results)]} was published", style="yellow")
         code = stop.exit_code
     _conclude(app, name, results, keys)
     ctx.exit(code or any(result["state"] == "failed" for result in results))

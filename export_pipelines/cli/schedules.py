@@ -82,7 +82,7 @@ def show_ticks(ticks: list[dict[str, Any]], timezone: str) -> None:
     """Print ticks in local time and UTC, with their partitions."""
     from export_pipelines.cli.output import show_table, table
 
-    result = table("Local", "UTC", "Partition", "", wide="")
+    result = table("Local", "UTC", "Partition", "")
     for entry in ticks:
         note = f"skipped: {entry['skipped']}" if entry["skipped"] else ""
         if entry["day_off"] and not note:
@@ -90,4 +90,4 @@ def show_ticks(ticks: list[dict[str, Any]], timezone: str) -> None:
         result.add_row(
             moment(entry["tick"], timezone), moment(entry["tick"]).removesuffix(" UTC"), entry["partition"] or "-", note
         )
-    show_table(result)
+    show_table(result, wide="")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import moment, rate, size
+from export_pipelines.cli.text import day, rate, size
 
 
 @click.command()
@@ -59,7 +59,7 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
     if not exports:
         app.say("Nothing was produced in this time.")
         return
-    result = table("Export", ">Artifacts", ">Partitions", ">Rows", ">Size", ">Rows/s", "Newest", ">Failures")
+    result = table("Export", ">Artifacts", ">Partitions", ">Rows", ">Size", ">Rows/s", "Oldest", "Newest", ">Failures")
     for entry in exports:
         result.add_row(
             entry["export"],
@@ -68,7 +68,8 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
             f"{entry['rows']:,}",
             size(entry["bytes"]),
             "-" if entry["rows_per_second"] is None else f"{entry['rows_per_second']:,.0f}",
-            moment(entry["newest"], timezone_of(app, entry["export"])),
+            day(entry["oldest"], timezone_of(app, entry["export"])),
+            day(entry["newest"], timezone_of(app, entry["export"])),
             f"{entry['failures']:,}",
         )
-    show_table(result)
+    show_table(result, dispensable=("Oldest", "Partitions"), wide="Export", folded=False)

@@ -13,7 +13,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        super().__init__(f"stopped by {name}")
+        super().__init__(f"Stopped by {name}")
         self.exit_code = 128 + number
 
 

@@ -11,15 +11,15 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def size(octets: int) -> str:
-    """Bytes in decimal units with one digit after the point: `812 B`, `1.2 MB`."""
+    """Bytes in decimal units, two digits or three: `812 B`, `1.2 MB`, `138 MB`."""
     if octets < 1000:
         return f"{octets} B"
     value = float(octets)
     for unit in _UNITS:
         value /= 1000
-        if value < 999.95 or unit == _UNITS[-1]:
+        if value < 999.5 or unit == _UNITS[-1]:
             break
-    return f"{value:,.1f} {unit}"
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -30,6 +30,11 @@ def counted(number: int, noun: str) -> str:
 def moment(instant: datetime | None, timezone: str = "UTC") -> str:
     """The instant on the clocks of the timezone, to the minute: `2026-03-04 02:00 CET`; `-` for None."""
     return "-" if instant is None else f"{instant.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"
+
+
+def day(instant: datetime | None, timezone: str = "UTC") -> str:
+    """The date of the instant in the timezone; `-` for None."""
+    return "-" if instant is None else f"{instant.astimezone(ZoneInfo(timezone)):%Y-%m-%d}"
 
 
 def duration(seconds: float) -> str:

@@ -28,14 +28,16 @@ from export_pipelines.formats.xlsx_package import (
 from export_pipelines.formats.zip_stream import ZipStream
 from export_pipelines.spec.formats import XlsxFormat
 
-_SAMPLE_ROWS = 1_000  # rows that decide how wide the columns are
+_SAMPLE_ROWS = 1_000  # the first rows decide how wide the columns are
 _SAMPLE_BYTES = 16 << 20  # but no more than this is held back for it
-_SLICE_CELLS = 100_000  # cells turned into XML at a time
-_SLICE_BYTES = 4 << 20
+_SLICE_CELLS = 200_000  # turned into XML at a time: a slice costs milliseconds however small it is
+_SLICE_BYTES = 1 << 20
 
 
 @dataclass
-class _Sample:
+class _Held:
+    """Rows that wait for more."""
+
     batches: list[pa.RecordBatch] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
@@ -44,6 +46,19 @@ class _Sample:
         self.batches.append(batch)
         self.rows += batch.num_rows
         self.bytes += batch.nbytes
+
+    def enough(self) -> bool:
+        if self.rows < _SAMPLE_ROWS:
+            return self.bytes >= _SAMPLE_BYTES
+        return self.rows * self.batches[0].num_columns >= _SLICE_CELLS or self.bytes >= _SLICE_BYTES
+
+    def joined(self) -> list[pa.RecordBatch]:
+        if len(self.batches) < 2:
+            return self.batches
+        try:
+            return list(pa.Table.from_batches(self.batches).combine_chunks().to_batches())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return self.batches  # such as dictionaries with more values in all than their index can count
 
 
 class XlsxWriter(Writer[XlsxFormat]):
@@ -76,10 +91,9 @@ class XlsxWriter(Writer[XlsxFormat]):
         self._styles = Styles(spec)
         self._sheets: list[Sheet] = []
         self._columns: list[Column] = []
-        self._widths: list[int] = []
+        self._widths: list[int] | None = None  # known when the first rows are
         self._dataset = ""
-        self._schema = pa.schema([])
-        self._sample: _Sample | None = None  # until the sheet begins
+        self._held = _Held()
         self._name = ""  # of the current sheet
         self._rows = 0  # written to it, with its header
         self._zip.add("_rels/.rels", package_relations_part().encode())
@@ -98,23 +112,19 @@ class XlsxWriter(Writer[XlsxFormat]):
                 f"writing dataset {dataset!r} as xlsx: it has {len(schema):,} columns, a sheet {self.column_limit:,}",
                 hint="Select fewer, or use a format without this limit: csv, jsonl or parquet",
             )
-        self._dataset, self._schema = dataset, schema
+        self._dataset = dataset
         self._columns = columns_of(dataset, schema, self._styles)
-        self._sample = _Sample()
+        self._widths = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows. Raises FormatError if a text is too long for a cell."""
-        if self._sample is None:
-            self._append(batch)
-            return
-        self._sample.add(batch)
-        if self._sample.rows >= _SAMPLE_ROWS or self._sample.bytes >= _SAMPLE_BYTES:
-            self._start(self._sample)
+        self._held.add(batch)
+        if self._held.enough():
+            self._flush()
 
     def end(self) -> None:
         """Finish the dataset's last sheet."""
-        if self._sample is not None:
-            self._start(self._sample)
+        self._flush()
         self._finish_sheet()
 
     def close(self) -> None:
@@ -129,33 +139,32 @@ class XlsxWriter(Writer[XlsxFormat]):
             self._zip.add(name, text.encode())
         self._zip.close()
 
-    def _start(self, sample: _Sample) -> None:
-        """Fit the columns to the rows held back, then write these."""
-        self._sample = None
-        rows = pa.Table.from_batches(sample.batches, self._schema)
-        self._widths = fit_widths(self._columns, rows.slice(0, _SAMPLE_ROWS))
-        self._begin_sheet()
-        for batch in sample.batches:
-            self._append(batch)
+    def _flush(self) -> None:
+        """Write the rows held back; the first of a dataset also decide how wide its columns are."""
+        batches, self._held = self._held.joined(), _Held()
+        if self._widths is None:
+            self._widths = fit_widths(self._columns, batches, rows=_SAMPLE_ROWS)
+            self._begin_sheet(self._widths)
+        for batch in batches:
+            for piece in _slices(batch):
+                self._append(piece, self._widths)
 
-    def _append(self, batch: pa.RecordBatch) -> None:
-        for piece in _slices(batch):
-            start = 0
-            while start < piece.num_rows:
-                if self._rows >= self.row_limit or self._zip.entry_bytes >= self.part_limit:
-                    self._finish_sheet()
-                    self._begin_sheet()
-                rows = piece.slice(start, self.row_limit - self._rows)
-                place = (self._name, self._rows + 1)
-                self._zip.write(rows_xml(self._columns, rows, place, safe=self.document.spreadsheet_safe))
-                self._rows += rows.num_rows
-                start += rows.num_rows
+    def _append(self, batch: pa.RecordBatch, widths: list[int]) -> None:
+        start = 0
+        while start < batch.num_rows:
+            if self._rows >= self.row_limit or self._zip.entry_bytes >= self.part_limit:
+                self._finish_sheet()
+                self._begin_sheet(widths)
+            rows = batch.slice(start, self.row_limit - self._rows)
+            place = (self._name, self._rows + 1)
+            self._zip.write(rows_xml(self._columns, rows, place, safe=self.document.spreadsheet_safe))
+            self._rows += rows.num_rows
+            start += rows.num_rows
 
-    def _begin_sheet(self) -> None:
+    def _begin_sheet(self, widths: list[int]) -> None:
         self._name = sheet_name(self._dataset, [sheet.name for sheet in self._sheets])
         self._zip.begin(f"xl/worksheets/sheet{len(self._sheets) + 1}.xml")
-        head = sheet_head(self._widths, first=not self._sheets, frozen=self.spec.freeze_header)
-        self._zip.write(head.encode())
+        self._zip.write(sheet_head(widths, first=not self._sheets, frozen=self.spec.freeze_header).encode())
         self._zip.write(header_xml(self._columns, self._name, safe=self.document.spreadsheet_safe))
         self._rows = 1
 

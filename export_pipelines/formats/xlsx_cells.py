@@ -93,15 +93,15 @@ def rows_xml(columns: Sequence[Column], batch: pa.RecordBatch, place: tuple[str,
     return _bytes(_join(['<row r="', number, '"', _heights(line_feeds), ">", *pieces, "</row>"], skip_nulls=True))
 
 
-def fit_widths(columns: Sequence[Column], sample: pa.Table) -> list[int]:
-    """A width for each column, in characters, that suits its header and the sample's cells."""
-    widths = []
-    for column, chunks in zip(columns, sample.columns, strict=True):
-        cells = column.cells(chunks.combine_chunks(), safe=False)
-        shown = cells.shown or _letters_shown(cells.values)
-        needed = max(shown + _ROOM, _letters_shown(pl.Series([column.name])) + _ARROW_ROOM)
-        widths.append(min(max(needed, _NARROWEST), _WIDEST))
-    return widths
+def fit_widths(columns: Sequence[Column], batches: Sequence[pa.RecordBatch], *, rows: int) -> list[int]:
+    """A width for each column, in characters, that suits its header and its cells in the first `rows` rows."""
+    shown = [_letters_shown(pl.Series([column.name])) + _ARROW_ROOM for column in columns]
+    for batch in batches:
+        for number, (column, array) in enumerate(zip(columns, batch.slice(0, rows).columns, strict=True)):
+            cells = column.cells(array, safe=False)
+            shown[number] = max(shown[number], (cells.shown or _letters_shown(cells.values)) + _ROOM)
+        rows -= min(rows, batch.num_rows)
+    return [min(max(width, _NARROWEST), _WIDEST) for width in shown]
 
 
 def last_cell(columns: Sequence[Column], row: int) -> str:

@@ -16,14 +16,12 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import sqlalchemy as sa
 from adbc_driver_postgresql import dbapi
-from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine.interfaces import BindTyping
 
 from export_pipelines.errors import ExportError
 from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.failures import Guard, by_sqlstate, connection_failure, one_line
+from export_pipelines.sources.postgres_dialect import DIALECT
 from export_pipelines.sources.query import Query, build_statement, compile_query
 from export_pipelines.sources.session import Session
 from export_pipelines.sources.sqltext import replace_positions
@@ -43,15 +41,6 @@ _SQL_TYPES = (
     (pa.types.is_date, "date"),
 )
 _TEXTS = ("text", "character varying", "character", "name")
-
-
-class _Dialect(PGDialect):
-    """Renders `$1` without `::VARCHAR` behind it, which would forbid comparing it with an enum or a uuid."""
-
-    bind_typing = BindTyping.NONE
-
-
-DIALECT: sa.Dialect = _Dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
 class PostgresSource(Source):

@@ -56,7 +56,11 @@ class SqliteSource(Source):
 
     def _connect(self) -> dbapi.Connection:
         connection = dbapi.connect(f"file:{quote(str(database_file(self._url)))}?mode=ro")
-        run(connection, Query(f"pragma busy_timeout={round(self.spec.connect_timeout_seconds * 1000)}"))
+        try:
+            run(connection, Query(f"pragma busy_timeout={round(self.spec.connect_timeout_seconds * 1000)}"))
+        except BaseException:
+            _end(connection)
+            raise
         return connection
 
     def _stream(

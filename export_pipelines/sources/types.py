@@ -148,17 +148,14 @@ def misfit(field: pa.Field, sample: object) -> ColumnTypeError:
 def _cast(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     if column.null_count == len(column):
         return pa.nulls(len(column), wanted)
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz))
     _check_range(column)
     if _is_text(column.type):
         column = _from_text(column, wanted)
     elif pa.types.is_integer(column.type):
         column = _from_integers(column, wanted)
-    elif pa.types.is_timestamp(column.type) and pa.types.is_timestamp(wanted):
-        column = column.cast(pa.timestamp("us", column.type.tz))
-    if not column.type.equals(wanted):
-        column = column.cast(wanted)
-    _check_range(column)
-    return column
+    return column if column.type.equals(wanted) else column.cast(wanted)
 
 
 def _from_text(column: pa.Array, wanted: pa.DataType) -> pa.Array:
@@ -200,10 +197,8 @@ def _check_range(column: pa.Array) -> None:
 
 
 def _within(column: pa.Array, low: int, high: int) -> bool:
-    found = pc.min_max(column)
-    least: int | None = found["min"].as_py()
-    most: int | None = found["max"].as_py()
-    return least is None or most is None or bool(low <= least <= most <= high)
+    least, most = pc.min_max(column).as_py().values()
+    return least is None or bool(low <= least <= most <= high)
 
 
 def _sample(column: pa.Array, wanted: pa.DataType) -> object:

@@ -82,7 +82,7 @@ def read_entries(directories: Sequence[Path]) -> Reading:
             advice_ = "create it, or set EXPORT_SPECS to the directory of the spec files"
             reading.unread.append(Problem(str(directory), 0, "", f"does not exist; {advice_}"))
             continue
-        for path in _files(directory):
+        for path in _files(directory, reading):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
                 _read_file(path, _shown(path, directory, alone=len(directories) == 1), reading)
@@ -90,13 +90,17 @@ def read_entries(directories: Sequence[Path]) -> Reading:
     return reading
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: Path, reading: Reading) -> Iterator[Path]:
     """The spec files, sorted. Hidden files and directories are skipped, as in a mounted Kubernetes ConfigMap."""
     if directory.is_file():
         yield directory
         return
+
+    def report(error: OSError) -> None:
+        reading.unread.append(Problem(str(error.filename), 0, "", f"cannot be read: {error.strerror}"))
+
     found = []
-    for parent, directories, names in os.walk(directory):
+    for parent, directories, names in os.walk(directory, onerror=report):
         directories[:] = [name for name in directories if not name.startswith(".")]
         found += [Path(parent, name) for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
     yield from sorted(found)

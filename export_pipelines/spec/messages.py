@@ -165,7 +165,7 @@ def slug(text: str) -> str:
 def flow(value: Any) -> str:
     """The value as YAML on one line: `[csv, {type: pdf}]`."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
-    return text.removesuffix("...\n").strip()
+    return re.sub(r"'(\d{4}-\d\d-\d\d)'", r"\1", text.removesuffix("...\n").strip())
 
 
 _SPECIAL: dict[str, Callable[[ErrorDetails, Place, bool], str]] = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -20,19 +19,7 @@ from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.naming import DEFAULT_PATHS, PLACEHOLDERS
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
-
-_LINKS = {
-    "Condition": "[comparisons](#comparisons)",
-    "Search": "[search](#search)",
-    "Retries": "[retries](#retries)",
-    "DatasetSpec": "[dataset](#datasets)",
-    "ConnectionSpec": "[connection](#connections)",
-    "CalendarSpec": "[calendar](#calendars)",
-    "ScheduleSpec": "[schedule](#schedules)",
-    "ExportSpec": "[export](#exports)",
-    "LocalStoreSpec": "[store](#stores)",
-    "CsvFormat": "[format](#formats)",
-}
+from export_pipelines.spec.typenames import default_of, type_of
 
 INTRODUCTION = """\
 # Spec reference
@@ -61,7 +48,9 @@ exports:
     formats: [csv, xlsx]
 ```
 
-For completion and checks while you type, give your editor the JSON Schema that `exports schema` prints.
+For completion and checks while you type, write the JSON Schema to a file with
+`python -m export_pipelines.spec.schema --json > specs/.schema.json`, and begin each YAML file with
+`# yaml-language-server: $schema=.schema.json`.
 """
 
 SECRETS = """\
@@ -81,60 +70,82 @@ YAML_NOTES = """\
 ## YAML
 
 Anchors, aliases and merge keys (`<<`) work; top-level keys that begin with `x-` are a place for anchors. To avoid
-surprises, these rules differ from YAML 1.1: keys are always text; `yes`, `no`, `on` and `off` are text, and mean true or
-false only where a key wants true or false; `12:30` is text; a number that begins with 0 must be in quotes. A key that
-is there twice is a mistake. Files are UTF-8.
+surprises, these rules differ from YAML 1.1: keys are always text; `yes`, `no`, `on` and `off` are text, and mean true
+or false only where a key wants true or false; `12:30` is text; a number that begins with 0 must be in quotes. A key
+that is there twice is a mistake. Files are UTF-8.
 """
+
+_PATHS = f"""\
+The key `path` of an export is the directory of its files below the store's root. Each part between slashes holds
+letters, digits, `_`, `-`, `.`, `=` and these placeholders. The default is `{DEFAULT_PATHS["artifact"]}`; a path must
+hold `{{run8}}` or `{{run_id}}`, so that a new run never meets the files of an old one."""
+
+_FORMATS = """\
+One item of an export's `formats:`. The name alone, such as `csv`, means the format with its defaults; a mapping with
+`type` sets options: `{type: csv, delimiter: ";"}`. Two items of one type need different names."""
+
+_STORES = """\
+One entry under `stores:`. The store `local` exists unless it is defined: `{type: local, root:
+"${env:EXPORT_STORAGE_PATH}"}`."""
+
+_DATASETS = """\
+One entry under `datasets:` of an export. A value is text, a number, true, false, a date, a date with time, or null."""
 
 
 def reference_markdown() -> str:
     """The whole page as Markdown."""
-    return "\n".join([INTRODUCTION, *_contents(_sections()), *_sections(), SECRETS, YAML_NOTES])
-
-
-def _contents(sections: list[str]) -> list[str]:
-    titles = re.findall(r"^## (.+)$", "\n".join([*sections, SECRETS, YAML_NOTES]), re.MULTILINE)
-    return ["Contents: " + " · ".join(f"[{title}](#{_anchor(title)})" for title in titles) + "\n"]
-
-
-def _anchor(title: str) -> str:
-    return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+    body = [*_sections(), SECRETS, YAML_NOTES]
+    titles = re.findall(r"^## (.+)$", "\n".join(body), re.MULTILINE)
+    contents = "Contents: " + ", ".join(f"[{title}](#{title.lower()})" for title in titles) + ".\n"
+    return "\n".join([INTRODUCTION, contents, *body])
 
 
 def _sections() -> list[str]:
+    presets = {name: f"`{cron}`" for name, cron in PRESETS.items()}
     return [
-        _section("Files", SpecFile, "The keys of a file:"),
-        _section("Exports", ExportSpec, "One entry under `exports:`."),
-        _section("Retries", Retries, "The key `retries` of an export.", level=3),
-        _section("Datasets", DatasetSpec, "One entry under `datasets:` of an export."),
-        _section("Comparisons", Condition, "A value under `filters:` of a dataset, such as `{ge: 1, lt: 10}`.", level=3),
-        _section("Search", Search, "The key `search` of a dataset.", level=3),
-        _list("Query parameters", "What every query may use, as `:name` in `sql`:", ":", WINDOW_PARAMS, level=3),
-        _kinds("Formats", FormatSpec, "An item of `formats:` of an export: a name, or a mapping with `type` and options."),
-        _paths(),
-        _section("Connections", ConnectionSpec, "One entry under `connections:`."),
-        _kinds("Stores", StoreSpec, "One entry under `stores:`. `local` exists unless it is defined: `{type: local, root: \"${env:EXPORT_STORAGE_PATH}\"}`."),
-        _section("Schedules", ScheduleSpec, "One entry under `schedules:`, or in place under `schedule:` of an export."),
-        _list("Presets", "Schedules that exist unless they are defined; in UTC.", "", {k: f"`{v}`" for k, v in PRESETS.items()}, level=3),
-        _section("Calendars", CalendarSpec, "One entry under `calendars:`."),
+        _section("## Files", SpecFile, ""),
+        _section("## Exports", ExportSpec, "One entry under `exports:`."),
+        _section("### Retries", Retries, "The key `retries` of an export."),
+        _list("### Paths", _PATHS, "{%s}", PLACEHOLDERS),
+        _section("## Datasets", DatasetSpec, _DATASETS),
+        _section("### Comparisons", Condition, "One value under `filters:`, such as `{ge: 1, lt: 10}`."),
+        _section("### Search", Search, "The key `search` of a dataset."),
+        _list("### Query parameters", "Every `sql` may use these, and those of its `params`:", ":%s", WINDOW_PARAMS),
+        _kinds("## Formats", FormatSpec, _FORMATS),
+        _section("## Connections", ConnectionSpec, "One entry under `connections:`."),
+        _kinds("## Stores", StoreSpec, _STORES),
+        _section("## Schedules", ScheduleSpec, "One entry under `schedules:`, or `schedule:` of an export."),
+        _list("### Presets", "Schedules that exist unless they are defined, in UTC:", "%s", presets),
+        _section("## Calendars", CalendarSpec, "One entry under `calendars:`."),
     ]
 
 
-def _section(title: str, model: type[BaseModel], place: str, *, level: int = 2) -> str:
-    return f"{'#' * level} {title}\n\n{_prose(model)} {place}\n\n" + "\n".join(_table(model)) + "\n"
+def _section(heading: str, model: type[BaseModel], place: str) -> str:
+    return f"{heading}\n\n{_prose(model)} {place}".rstrip() + f"\n\n{_table(model)}\n"
+
+
+def _kinds(heading: str, union: Any, text: str) -> str:
+    """A section with one table for each `type`."""
+    parts = [_section(f"### {tag}", model, "") for tag, model in members(bare(union))]
+    return "\n".join([f"{heading}\n\n{text}\n", *parts])
+
+
+def _list(heading: str, text: str, pattern: str, entries: Mapping[str, str]) -> str:
+    rows = [f"| `{pattern % name}` | {meaning} |" for name, meaning in entries.items()]
+    return "\n".join([heading, "", text, "", "| name | meaning |", "|---|---|", *rows, ""])
 
 
 def _prose(model: type[BaseModel]) -> str:
     return " ".join((model.__doc__ or "").split())
 
 
-def _kinds(title: str, union: Any, place: str) -> str:
-    """A section with one table for each `type`."""
-    parts = [f"## {title}\n\n{place}\n"]
-    parts += [f"### `{tag}`\n\n{_prose(model)}\n\n" + "\n".join(_table(model)) + "\n" for tag, model in members(bare(union))]
-    return "\n".join(parts)
+def _table(model: type[BaseModel]) -> str:
+    # `type` comes first, wherever inheritance has put it.
+    rows = [_row(key, field) for key, field in sorted(fields(model).items(), key=lambda item: item[0] != "type")]
+    return "\n".join(["| key | type | default | description | example |", "|---|---|---|---|---|", *rows])
 
 
-def _list(title: str, text: str, sign: str, entries: Mapping[str, str], *, level: int) -> str:
-    rows = [f"| `{sign}{name}` | {meaning} |" for name, meaning in entries.items()]
-    return f"{'#' * level} {title}\n\n{text}\n\n| name | meaning |\n|---|---|\n" + "\n".join(rows) + "\n"
+def _row(key: str, field: FieldInfo) -> str:
+    examples = ", ".join(f"`{flow(example)}`" for example in (field.examples or [])[:3])
+    cells = [f"`{key}`", type_of(field), default_of(field), field.description or "", examples]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -11,7 +11,7 @@ from export_pipelines.spec.problems import SpecPath
 
 _REFERENCE = re.compile(r"\$\{(env:[A-Za-z_][A-Za-z0-9_]*|file:[^}\s]+)\}")
 _BARE_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_SECRET_KEYS = re.compile(r"pass(word|wd)|pwd|secret|token|api_?key", re.IGNORECASE)
+SECRET_KEYS = re.compile(r"pass(?:word|wd)|pwd|secret|token|api_?key", re.IGNORECASE)
 _ODBC_PASSWORD = re.compile(r"(?:^|;)\s*(pwd|password)\s*=\s*[^;\s]", re.IGNORECASE)
 
 
@@ -49,7 +49,7 @@ def literal_secret(url: str) -> bool:
     address, _, query = text.partition("?")
     if re.match(r"[^:]+://(?!/)[^@]*?:[^@]+@", address):
         return True
-    return any(_SECRET_KEYS.search(key) or _ODBC_PASSWORD.search(value) for key, value in parse_qsl(query))
+    return any(SECRET_KEYS.search(key) or _ODBC_PASSWORD.search(value) for key, value in parse_qsl(query))
 
 
 def without_references(text: str) -> str:

@@ -1,7 +1,11 @@
-"""The JSON Schema of spec files, for editors; `python -m export_pipelines.spec.schema` prints the reference page."""
+"""The JSON Schema of spec files, for editors.
+
+`python -m export_pipelines.spec.schema` prints the reference page, and with `--json` the schema.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -21,6 +25,8 @@ def json_schema() -> dict[str, Any]:
     for model in schema["$defs"].values():
         if "const" in model["properties"].get("type", {}):
             model["required"] = ["type", *model.get("required", [])]
+    for section in schema["properties"].values():
+        section["type"] = ["object", "null"]
     schema["patternProperties"] = {"^x-": True}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Export specs"}
 
@@ -54,8 +60,9 @@ def _nullable(schema: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str
 
 
 def main() -> None:
-    """Print the reference page."""
-    sys.stdout.write(reference_markdown())
+    """Print the reference page, or the schema with `--json`."""
+    as_json = "--json" in sys.argv[1:]
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n" if as_json else reference_markdown())
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ class Upload:
                 completed.extend(future.result() for future in pending)
             self._check_unchanged(whole)
             self._expected = Expected.of(self._entry.bytes, sent, multipart=True)
+            self._bucket.refuse_taken(self._path)  # some services obey If-None-Match for whole objects only
             self._compare(self._bucket.complete_upload(self._path, upload, completed, run=self._run))
 
     @contextmanager

@@ -21,8 +21,20 @@ from export_pipelines.spec.formats import PdfFormat
 from export_pipelines_tests.contracts.format_contract import FormatContract, Rows
 from export_pipelines_tests.pdf_reading import read_sections
 
+
+@cache
+def _known() -> set[int]:
+    paths = (font_roboto.font_files["Roboto"], str(noto_cjk_sans_jp_regular.FONT_PATH))
+    return {code for path in paths for code in TTFont(path, lazy=True).getBestCmap() if code >= 32}
+
+
+def _drawn(text: str) -> str:
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\t", "    "))
+    return "".join(char if ord(char) in _known() or char == "\n" else "\ufffd" for char in text)
+
+
 _TEXT_OF: dict[type, Callable[[Any], str]] = {
-    str: lambda value: _drawn(value),
+    str: _drawn,
     int: str,
     bool: lambda value: str(value).lower(),
     float: lambda value: "NaN" if math.isnan(value) else repr(value),
@@ -36,18 +48,9 @@ _TEXT_OF: dict[type, Callable[[Any], str]] = {
 }
 
 
-@cache
-def _known() -> set[int]:
-    paths = (font_roboto.font_files["Roboto"], str(noto_cjk_sans_jp_regular.FONT_PATH))
-    return {code for path in paths for code in TTFont(path, lazy=True).getBestCmap() if code >= 32}
-
-
-def _drawn(text: str) -> str:
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\t", "    "))
-    return "".join(char if ord(char) in _known() or char == "\n" else "\ufffd" for char in text)
-
-
 class TestPdf(FormatContract):
+    memory_rows = 60_000  # 2,000 pages
+
     def spec(self) -> PdfFormat:
         return PdfFormat(page_size="A3", orientation="landscape")
 

@@ -37,17 +37,17 @@ class TestXlsx(FormatContract):
     def expected(self, value: Any, kind: pa.DataType) -> Any:
         match value:
             case int() | Decimal() if not isinstance(value, bool):
-                return _number(value)
-            case float():
-                return value if math.isfinite(value) else str(value).replace("nan", "NaN")
+                value = _number(value)
+            case float() if not math.isfinite(value):
+                value = str(value).replace("nan", "NaN")
             case datetime():
-                return _milliseconds(value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value)
+                value = _milliseconds(value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value)
             case date():
-                return datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a cell has no timezone
+                value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a cell has no timezone
             case time():
-                return _milliseconds(value)
+                value = _milliseconds(value)
             case bytes():
-                return base64.b64encode(value).decode()
+                value = base64.b64encode(value).decode()
         return value
 
 
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: int | Decimal) -> int | float | str:
-    text = f"{value:f}"
+    text = str(value) if isinstance(value, int) else f"{value:f}"
     if len(text.lstrip("-").replace(".", "").lstrip("0")) > 15:
         return text  # Excel would round it
     return value if isinstance(value, int) else float(value)
