@@ -138,7 +138,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             return
         connection.close()
         time.sleep(0.05)
-    raise RuntimeError(f"{process.args} is not ready: {log.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"{process.args!r} is not ready: {log.read_text(errors='replace')[-2000:]}")
 
 
 def _program(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from export_pipelines.cli.text import counted
-from export_pipelines.errors import ExportError
+from export_pipelines.errors import ExportError, SpecError
 
 if TYPE_CHECKING:
     from export_pipelines.project import Project
@@ -55,10 +55,19 @@ class App:
             self.say(f"Warning: {number} in {self.settings.specs}, see: exports check", style="yellow")
         return self.project
 
+    def strict_project(self) -> Project:
+        """The project. Raises SpecError with all mistakes of all spec files if there is one."""
+        try:
+            self.project.specs.require_valid()
+        except SpecError as error:
+            number = counted(len(self.project.specs.problems), "mistake")
+            raise SpecError(f"{number} in {self.settings.specs}, so nothing is run:\n{error}") from error
+        return self.project
+
     def answer(self, document: Mapping[str, Any], show: Callable[[], None]) -> None:
         """Give the answer: `document` with `--json`, else whatever `show` prints."""
         if self.json:
-            from export_pipelines.cli.output import write_json
+            from export_pipelines.cli.documents import write_json
 
             write_json(document)
         else:
@@ -74,7 +83,7 @@ class App:
         """Print an error that ends the command; with `--json` also as document."""
         self.say(f"Error: {error}", style="red")
         if self.json:
-            from export_pipelines.cli.output import write_json
+            from export_pipelines.cli.documents import write_json
 
             write_json({"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}})
 

@@ -2,38 +2,119 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import click
 
 from export_pipelines.cli.app import App, json_option
 from export_pipelines.cli.text import counted, size
+from export_pipelines.errors import ConfigurationError
+
+_DEMO_REFERENCE = "${env:EXPORT_DEMO_DB}"
 
 
 @click.command()
 @click.option("--scale", type=click.IntRange(min=1), default=1, show_default=True, help="Multiplies the rows.")
+@click.option("--materialize", is_flag=True, help="Then run every export that reads it, through Dagster.")
 @json_option
-@click.pass_obj
-def command(app: App, scale: int) -> None:
+@click.pass_context
+def command(ctx: click.Context, scale: int, materialize: bool) -> None:
     """Build the demo database, a SQLite file at EXPORT_DEMO_DB; one that is there is replaced.
 
-    The shipped specs read it, and its dates end today.
+    The shipped specs read it, and its dates end today. With --materialize, the last complete partition of each export
+    that reads it is produced as runs of the Dagster instance in DAGSTER_HOME; exits 1 if one of them fails.
     """
     from export_pipelines.demo.build import build_demo
 
+    app: App = ctx.obj
+    if materialize:
+        _require_dagster_home()
+        app.strict_project()
     path = app.settings.demo_database
     rows = build_demo(path, scale=scale, today=app.now.date())
-    tables = [{"table": name, "rows": number} for name, number in rows.items()]
-    octets = path.stat().st_size
-    app.answer(
-        {"database": str(path.resolve()), "bytes": octets, "tables": tables}, lambda: _show(rows, str(path), octets)
-    )
+    document: dict[str, Any] = {
+        "database": str(path.resolve()),
+        "bytes": path.stat().st_size,
+        "tables": [{"table": name, "rows": number} for name, number in rows.items()],
+        "materialized": _materialize(app) if materialize else None,
+    }
+    app.answer(document, lambda: _show(app, document))
+    ctx.exit(1 if any(entry["state"] == "failed" for entry in document["materialized"] or ()) else 0)
 
 
-def _show(rows: dict[str, int], path: str, octets: int) -> None:
+def _require_dagster_home() -> None:
+    home = os.environ.get("DAGSTER_HOME", "")
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        raise ConfigurationError(
+            f"DAGSTER_HOME is {home!r}, not the absolute path of a directory",
+            hint="Create one and put dagster.yaml into it, as `make demo` does",
+        )
+
+
+def _materialize(app: App) -> list[dict[str, Any]]:
+    """Run every export that reads the demo database, and say how each run ended."""
+    from export_pipelines.cli.progress import counting_exports
+
+    exports = [e for e in app.project.specs.exports.values() if _DEMO_REFERENCE in e.connection.url]
+    with counting_exports(len(exports)) as on_batch:
+        from export_pipelines.orchestration.materialize import materialize_last
+
+        results = materialize_last(app.project, exports, now=app.now, on_batch=on_batch)
+    return [_outcome(app, result.export, result.partition, result.run_id) for result in results]
+
+
+def _outcome(app: App, export: str, partition: str, run_id: str) -> dict[str, Any]:
+    from export_pipelines.cli.views import Locations
+    from export_pipelines.ledger import artifacts, runs
+
+    locations = Locations(app.project)
+    directories = [
+        locations.uri(row.store, row.directory)
+        for row in artifacts.find(app.project.ledger, run_id=run_id)
+        if row.manifest.export == export
+    ]
+    attempt = next((run for run in runs.recent(app.project.ledger, export=export) if run.run_id == run_id), None)
+    return {
+        "export": export,
+        "partition": partition,
+        "run_id": run_id,
+        "state": attempt.state if attempt else "failed",
+        "rows": attempt.rows if attempt else None,
+        "bytes": attempt.bytes if attempt else None,
+        "directory": directories[0] if directories else None,
+        "error": attempt.error if attempt else "it did not begin; see the run in Dagster",
+    }
+
+
+def _show(app: App, document: dict[str, Any]) -> None:
     from export_pipelines.cli.output import console, show_table, table
 
     result = table("Table", ">Rows")
-    for name, number in rows.items():
-        result.add_row(name, f"{number:,}")
+    for entry in document["tables"]:
+        result.add_row(entry["table"], f"{entry['rows']:,}")
     show_table(result)
-    total = counted(sum(rows.values()), "row")
-    console().print(f"\n{total}, {size(octets)}: {path}\nNext: exports list")
+    total = counted(sum(entry["rows"] for entry in document["tables"]), "row")
+    out = console()
+    out.print(f"\n{total}, {size(document['bytes'])}: {document['database']}")
+    if document["materialized"] is None:
+        out.print("Next: exports list")
+    else:
+        out.print()
+        _show_materialized(app, document["materialized"])
+
+
+def _show_materialized(app: App, results: list[dict[str, Any]]) -> None:
+    from export_pipelines.cli.output import console, show_table, table
+
+    result = table("Export", "Partition", "State", ">Rows", ">Size")
+    for entry in results:
+        rows, octets = entry["rows"], entry["bytes"]
+        cells = ("-" if rows is None else f"{rows:,}", "-" if octets is None else size(octets))
+        result.add_row(entry["export"], entry["partition"], entry["state"], *cells)
+    show_table(result)
+    for entry in results:
+        if entry["error"]:
+            app.say(f"{entry['export']}: {entry['error']}", style="red")
+    console().print(f"\nFiles: {app.settings.storage_path.resolve()}\nNext: exports artifacts --files, exports status")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
@@ -10,16 +9,27 @@ import click
 from export_pipelines.cli.app import App, json_option
 from export_pipelines.errors import SpecError, StorageError
 
+_DEMO = ("demo", "sqlite:///${env:EXPORT_DEMO_DB}")
+
 
 @click.command()
 @click.argument("name")
+@click.option("--source", metavar="CONNECTION", help="Connection to read from. Default: the only one there is.")
+@click.option("--url", help="Define the connection in the new file, with this URL. Passwords become references.")
+@click.option("--table", help="Table to read. Default: NAME.")
 @json_option
 @click.pass_obj
-def command(app: App, name: str) -> None:
-    """Write a commented spec file for a new export NAME; never overwrites one."""
+def command(app: App, name: str, source: str | None, url: str | None, table: str | None) -> None:
+    """Write a commented spec file for a new export NAME. Nothing is ever overwritten."""
+    from export_pipelines.spec.starter import starter_yaml
+
+    specs = app.project.specs
+    if name in specs.exports or name in specs.quarantined:
+        raise SpecError(f"there is an export {name!r} already", hint=f"Look at it: exports show {name}")
+    connection, url = _connection(app, source, url)
+    text = starter_yaml(name, connection=connection, connection_url=url, table=table)
     path = app.settings.specs / f"{name}.yaml"
-    _require_new(app, name)
-    _write(path, _starter(app, name))
+    _write(path, text)
     following = [
         f"Say what it reads and who gets it: {path}",
         "Look for mistakes: exports check",
@@ -29,21 +39,22 @@ def command(app: App, name: str) -> None:
     app.answer({"export": name, "file": str(path.resolve()), "next": following}, lambda: _show(path, following))
 
 
-def _require_new(app: App, name: str) -> None:
-    from export_pipelines.spec.base import NAME_PATTERN
-
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise SpecError(
-            f"{name!r} cannot name an export", hint="Use lower case letters, digits and `_`, beginning with a letter"
-        )
-    if name in app.project.specs.exports:
-        raise SpecError(f"there is an export {name!r} already", hint=f"Look at it: exports show {name}")
-
-
-def _starter(app: App, name: str) -> str:
-    from export_pipelines.spec.starter import starter_yaml
-
-    return starter_yaml(name)
+def _connection(app: App, source: str | None, url: str | None) -> tuple[str, str | None]:
+    """The connection's name, and its URL if the new file is to define it."""
+    known = app.project.specs.connections
+    names = ", ".join(known)
+    if url is not None:
+        if (source or "source") in known:
+            raise SpecError(f"connection {source or 'source'!r} is defined already", hint="Give another --source")
+        return source or "source", url
+    if source is not None:
+        if source not in known:
+            hint = (f"Known: {names}. " if names else "") + "To define it, give its --url too"
+            raise SpecError(f"there is no connection {source!r}", hint=hint)
+        return source, None
+    if len(known) > 1:
+        raise SpecError("there are several connections", hint=f"Give one of them as --source: {names}")
+    return (next(iter(known)), None) if known else _DEMO
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,12 +1,9 @@
-"""JSON documents, consoles and tables."""
+"""Consoles and tables."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any
+from collections.abc import Sequence
 
 import click
 from rich.cells import cell_len
@@ -16,19 +13,6 @@ from rich.table import Column, Table
 _UNLIMITED = 10_000
 _GAP = 2
 _LEAST = 10
-
-
-def write_json(document: Mapping[str, Any]) -> None:
-    """Print the document to standard output, indented. Aware datetimes become ISO 8601 in UTC, ending with `Z`."""
-    click.echo(json.dumps(document, default=_plain, indent=2, ensure_ascii=False))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a JSON document")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -66,7 +50,7 @@ def show_table(filled: Table, *, dispensable: Sequence[str] = (), wide: str = ""
             column.overflow = "fold" if folded else "ellipsis"
     with out.capture() as captured:
         out.print(filled)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=out.is_terminal)
 
 
 def _excess(filled: Table, out: Console) -> int:

@@ -31,8 +31,7 @@ def command(app: App, name: str, partition: str | None, rows: int) -> None:
     """Run the queries of export NAME and show their first rows. Publishes nothing, records nothing."""
     from export_pipelines.cli.partitions import latest
 
-    app.project.specs.require_valid()
-    export = app.project.export(name)
+    export = app.strict_project().export(name)
     request = app.project.request(name, partition or latest(export, app.now), run_id="preview")
     tables = app.project.preview(request, rows=rows)
     app.answer(_document(request, tables), lambda: _show(request, tables))

@@ -45,3 +45,18 @@ def naming_files() -> Iterator[Callable[[str], None]]:
         return
     with terminal.status("Reading") as status:
         yield lambda path: status.update(f"Reading {path}")
+
+
+@contextmanager
+def counting_exports(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar while exports are produced; call what it yields with how many were finished."""
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Exports"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda number: progress.advance(task, number)

@@ -33,8 +33,7 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
     from export_pipelines.cli.stopping import Stopped, stoppable
 
     app: App = ctx.obj
-    app.project.specs.require_valid()
-    export = app.project.export(name)
+    export = app.strict_project().export(name)
     keys = _partitions(app, export, **which)
     results: list[dict[str, Any]] = []
     code = 0

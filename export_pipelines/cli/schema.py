@@ -14,7 +14,7 @@ def command() -> None:
 
     Save it, and begin a spec file with `# yaml-language-server: $schema=FILE`: editors then complete and check it.
     """
-    from export_pipelines.cli.output import write_json
+    from export_pipelines.cli.documents import write_json
     from export_pipelines.spec.schema import json_schema
 
     write_json(json_schema())

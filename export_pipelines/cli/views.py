@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from export_pipelines.cli.text import rate
 from export_pipelines.errors import ExportError
-from export_pipelines.project import Project
-from export_pipelines.spec.problems import Problem
-from export_pipelines.timing.upcoming import Upcoming
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.artifacts import ArtifactRow
     from export_pipelines.ledger.runs import RunRow
+    from export_pipelines.project import Project
+    from export_pipelines.spec.problems import Problem
     from export_pipelines.storage.base import Store
+    from export_pipelines.timing.upcoming import Upcoming
 
 
 class Locations:

@@ -15,6 +15,7 @@ from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFDocument, PDFNa
 
 NAME = "CJK"  # of the font in the page's resources
 _BASE = "CJKSUB+NotoSansCJKjp-Regular"
+_EM = 1000  # units of the font, which are also those of widths in PDF
 _BFCHAR_LIMIT = 100  # mappings in one section of a ToUnicode map, by the format's definition
 
 
@@ -54,7 +55,7 @@ class CjkFont:
         collection = {"Registry": PDFString("Adobe"), "Ordering": PDFString("Identity"), "Supplement": 0}
         widths = [item for cid in sorted(self._used) for item in (cid, PDFArray([_source().width(cid)]))]
         cid_font = {
-            "Type": "/Font", "Subtype": "/CIDFontType0", "BaseFont": PDFName(_BASE), "DW": 1000, "W": PDFArray(widths),
+            "Type": "/Font", "Subtype": "/CIDFontType0", "BaseFont": PDFName(_BASE), "DW": _EM, "W": PDFArray(widths),
             "CIDSystemInfo": PDFDictionary(collection), "FontDescriptor": document.Reference(PDFDictionary(descriptor)),
         }  # fmt: skip
         font = {
@@ -74,12 +75,16 @@ class _Source:
         with TTFont(str(FONT_PATH), lazy=True) as font:
             names: dict[int, str] = font.getBestCmap()
             self.cmap = {code: int(name[3:]) for code, name in names.items() if name.startswith("cid")}
-            self._metrics: dict[str, tuple[int, int]] = font["hmtx"].metrics
+            metrics: dict[str, tuple[int, int]] = font["hmtx"].metrics
+            # Nearly all characters are square; only the others' widths are kept.
+            self._widths = {
+                int(name[3:]): wide for name, (wide, _) in metrics.items() if name[0] == "c" and wide != _EM
+            }
             head: Any = font["head"]
             self.box = [head.xMin, head.yMin, head.xMax, head.yMax]
 
     def width(self, cid: int) -> int:
-        return self._metrics[f"cid{cid:05d}"][0]
+        return self._widths.get(cid, _EM)
 
     def subset(self, cids: list[int]) -> bytes:
         from fontTools.subset import Options, Subsetter

@@ -86,9 +86,10 @@ def plan(needs: Sequence[Need], *, page_size: str, orientation: str, font_size: 
     size = paper(page_size, landscape=landscape)
     room = size[0] - 2 * MARGIN
     fitting = room / sum(need.least + 2 * PAD for need in needs)
-    if fitting >= min(SMALLEST_FONT, font_size):
+    smallest = min(SMALLEST_FONT, font_size)
+    if fitting >= smallest:
         unwrapped = room / sum(need.natural + 2 * PAD for need in needs)
-        font_size = min(font_size, fitting, unwrapped if unwrapped >= font_size * _SHRUNK else font_size)
+        font_size = min(font_size, fitting, unwrapped if unwrapped >= max(font_size * _SHRUNK, smallest) else font_size)
         groups = [list(range(len(needs)))]
     else:
         groups = _deal(needs, room / font_size)

@@ -14,9 +14,8 @@ from export_pipelines.formats.cells import neutralise, neutralise_text
 from export_pipelines.formats.plain import unwrapped
 from export_pipelines.formats.xlsx_package import HEADER_STYLE, ROW_HEIGHT, Styles
 from export_pipelines.formats.xlsx_text import escape
-from export_pipelines.formats.xlsx_values import TEXT_CLOSE, TEXT_OPEN, Cells, Render, renderer, stored
+from export_pipelines.formats.xlsx_values import TEXT_CLOSE, TEXT_OPEN, TEXT_UNITS, Cells, Render, renderer, stored
 
-_TEXT_UNITS = 32_767  # Excel's limit for one cell, in UTF-16 code units
 _NARROWEST, _WIDEST = 8, 60  # characters
 _ROOM = 2  # characters that keep neighbours apart
 _ARROW_ROOM = 4  # the filter arrow covers the end of a header
@@ -126,13 +125,12 @@ def _letters_shown(texts: pl.Series) -> int:
 
 
 def _check_length(texts: pl.Series, sheet: str, place: Callable[[int], str]) -> None:
-    # A text has at most as many UTF-16 units as UTF-8 bytes, so that only texts of many bytes need the exact count.
-    for index in (texts.str.len_bytes() > _TEXT_UNITS).arg_true():
+    for index in (texts.str.len_bytes() > TEXT_UNITS).arg_true():
         units = len(texts[index].encode("utf-16-le")) // 2
-        if units > _TEXT_UNITS:
+        if units > TEXT_UNITS:
             raise FormatError(
                 f"writing xlsx, sheet {sheet!r}: {place(index)} has {units:,} characters; "
-                f"Excel allows {_TEXT_UNITS:,} in a cell",
+                f"Excel allows {TEXT_UNITS:,} in a cell",
                 hint="Shorten the text in the query, or use a format without this limit: csv, jsonl or parquet",
             )
 

@@ -11,13 +11,19 @@ _SUSPECTS = ["_x", *_ENTITIES]
 _LOOKS_ESCAPED = "_x[0-9A-Fa-f]{4}_"
 
 
+def traits(text: pl.Series) -> tuple[bool, bool, int]:
+    """Whether any text needs `escape`, whether any has a line feed, and the UTF-8 bytes of the longest one."""
+    x = pl.col(text.name).str
+    questions = (x.contains_any(_SUSPECTS).any(), x.contains("\n", literal=True).any(), x.len_bytes().max())
+    special, lines, longest = text.to_frame().select(*(q.alias(str(i)) for i, q in enumerate(questions))).row(0)
+    return bool(special), bool(lines), longest or 0
+
+
 def escape(text: pl.Series) -> pl.Series:
     """The texts, to be put between two XML tags: with `&amp;`, and control characters as `_x0001_`.
 
     Tabs and line feeds stay. A text that itself holds something like `_x0001_` gets `_x005F_` for the underscore.
     """
-    if not text.str.contains_any(_SUSPECTS).any():
-        return text
     literal = text.str.contains(_LOOKS_ESCAPED)
     if literal.any():
         # All its "_x", because one match may begin with the underscore that ends another: _x0041_x0042_.

@@ -13,9 +13,10 @@ from pyarrow import types
 from export_pipelines.formats.plain import plain, unwrapped
 from export_pipelines.formats.render import as_text
 from export_pipelines.formats.xlsx_package import LINES_STYLE, Styles
-from export_pipelines.formats.xlsx_text import escape
+from export_pipelines.formats.xlsx_text import escape, traits
 
 TEXT_OPEN = ' t="inlineStr"><is><t xml:space="preserve">'
+TEXT_UNITS = 32_767  # Excel's limit for one cell, in UTF-16 code units
 TEXT_CLOSE = "</t></is></c>"
 _LINES_OPEN = f' s="{LINES_STYLE}"{TEXT_OPEN}'
 _NUMBER_CLOSE = "</v></c>"
@@ -35,7 +36,7 @@ class Cells:
     opening: str | pl.Series
     values: pl.Series
     closing: str | pl.Series
-    text: pl.Series | None = None  # as a reader will see it, if its length needs a check
+    text: pl.Series | None = None  # as a reader will see it, if one may be too long
     line_feeds: pl.Series | None = None  # how many are in each text, if any has one
     shown: int = 0  # characters that the longest one takes on the screen; 0: as many as its value
 
@@ -121,11 +122,15 @@ def _durations(kind: pa.DataType, styles: Styles) -> Render:
 def _texts(kind: pa.DataType, styles: Styles) -> Render:
     def render(array: pa.Array) -> Cells:
         texts = _as_text(array, kind)
-        if not texts.str.contains("\n", literal=True).any():
-            return Cells(TEXT_OPEN, escape(texts), TEXT_CLOSE, text=texts)
+        special, lines, longest = traits(texts)
+        # A text has at most as many UTF-16 units as UTF-8 bytes, so that few texts need an exact count.
+        suspect = texts if longest > TEXT_UNITS else None
+        values = escape(texts) if special else texts
+        if not lines:
+            return Cells(TEXT_OPEN, values, TEXT_CLOSE, text=suspect)
         line_feeds = texts.str.count_matches("\n", literal=True)
         opening = _choose(line_feeds > 0, _LINES_OPEN, TEXT_OPEN)
-        return Cells(opening, escape(texts), TEXT_CLOSE, text=texts, line_feeds=line_feeds)
+        return Cells(opening, values, TEXT_CLOSE, text=suspect, line_feeds=line_feeds)
 
     return render
 

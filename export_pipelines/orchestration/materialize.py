@@ -55,6 +55,7 @@ def _materialize(
         partition_key=partition,
         instance=instance,
         resources={io_manager_key(store): io_manager(project, store) for store in stores},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the instance keeps the events
         raise_on_error=False,
     )
     failed = result.get_failed_step_keys()

@@ -121,7 +121,8 @@ def _spill(database: str) -> str:
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection, folder: Path, datasets: Mapping[str, DatasetSpec]) -> None:
-    connection.execute(f"set allowed_directories = [{_literal(str(folder))}]")
+    allowed = ", ".join(_literal(form) for form in {str(folder), _exactly(folder)})  # both are compared as text
+    connection.execute(f"set allowed_directories = [{allowed}]")
     for name, file in _tables(folder, datasets).items():
         source = f"{_READERS[file.suffix.lower()]}({_literal(_exactly(file))})"
         connection.execute(f"create view {_quoted(name)} as select * from {source}")  # noqa: S608 - both are quoted

@@ -187,8 +187,6 @@ def _plain(field: pa.Field) -> pa.DataType | None:
     database_type = metadata.get(b"POSTGRESQL:type", b"").decode()
     if database_type == "numeric":
         return _numeric(int(metadata.get(b"POSTGRESQL:typmod", b"-1")))
-    if isinstance(field.type, pa.BaseExtensionType):
-        return pa.string() if field.type.extension_name in ("arrow.json", "arrow.uuid") else None
     if pa.types.is_integer(field.type) and database_type not in ("int2", "int4", "int8"):
         return None  # money comes as cents and oid as a signed number
     return plain_type(field.type)

@@ -213,11 +213,13 @@ _COMPARISONS: dict[str, Callable[[Column, Any], Test]] = {
 
 
 def _like(column: Column, pattern: str, database: str) -> Test:
-    if database != "sqlite":
-        return column.like(pattern)
-    wildcards = {"%": "*", "_": "?"}
+    r"""`%` and `_` are wildcards, `\` takes their meaning away, case counts."""
     pieces = re.findall(r"\\.|.", pattern, re.DOTALL)
-    return column.op("GLOB", is_comparison=True)("".join(wildcards.get(p) or _glob(p[-1]) for p in pieces))
+    if database == "sqlite":
+        wildcards = {"%": "*", "_": "?"}
+        return column.op("GLOB", is_comparison=True)("".join(wildcards.get(p) or _glob(p[-1]) for p in pieces))
+    plain = (f"/{p[-1]}" if p[-1] == "/" or (len(p) > 1 and p[-1] in "%_") else p[-1] for p in pieces)
+    return column.like("".join(plain), escape="/")  # databases differ in whether `\` escapes by itself
 
 
 def _search(term: str, columns: Sequence[Column], database: str) -> Test:

@@ -43,12 +43,16 @@ class SqliteSource(Source):
         connection = self._guard.call(f"connection {self.name!r}", self._connect)
         session = Session(partial(_end, connection))
         streams: dict[str, RecordStream] = {}
+        doing = {name: f"connection {self.name!r}, dataset {name!r}" for name in datasets}
         try:
-            for name, dataset in datasets.items():
-                doing = f"connection {self.name!r}, dataset {name!r}"
-                rows = SqliteRows(connection, self.spec, f"export_{len(streams)}")
-                call = partial(self._stream, session, rows, doing, dataset, values)
-                streams[name] = self._guard.call(doing, call)
+            # Views first, then queries: a view made beside a running query aborts it.
+            rows = {
+                name: self._guard.call(doing[name], partial(self._described, connection, number, dataset, values))
+                for number, (name, dataset) in enumerate(datasets.items())
+            }
+            for name in datasets:
+                call = partial(self._stream, session, rows[name], doing[name])
+                streams[name] = self._guard.call(doing[name], call)
         except BaseException:
             session.close()
             raise
@@ -63,10 +67,15 @@ class SqliteSource(Source):
             raise
         return connection
 
-    def _stream(
-        self, session: Session, rows: SqliteRows, doing: str, dataset: DatasetSpec, values: Mapping[str, Any]
-    ) -> RecordStream:
-        schema = rows.start(dataset, values)
+    def _described(
+        self, connection: dbapi.Connection, number: int, dataset: DatasetSpec, values: Mapping[str, Any]
+    ) -> SqliteRows:
+        rows = SqliteRows(connection, self.spec)
+        rows.describe(f"export_{number}", dataset, values)
+        return rows
+
+    def _stream(self, session: Session, rows: SqliteRows, doing: str) -> RecordStream:
+        schema = rows.start()
         batches = self._guard.batches(doing, conform(rows.batches(), schema))
         return session.stream(schema, batches, on_close=rows.close)
 
@@ -93,8 +102,13 @@ def _end(connection: dbapi.Connection) -> None:
 
 
 def _translate(error: BaseException, doing: str) -> ExportError:
-    said = re.sub(r"^\w+: (\[SQLite\] )?(Failed to \w+ query: )?", "", str(error).partition("\nquery:")[0])
-    message = f"{doing}: {one_line(said)}"
+    said = str(error).partition("\nquery:")[0]
+    return sqlite_failure(one_line(re.sub(r"^\w+: (\[SQLite\] )?(Failed to \w+ query: )?", "", said)), doing)
+
+
+def sqlite_failure(said: str, doing: str) -> ExportError:
+    """The error for what SQLite said; it has no codes that drivers pass on."""
+    message = f"{doing}: {said}"
     if re.search(r"locked|busy|disk I/O error", said):
         return SourceUnavailableError(message, hint="Another process holds the database; it is tried again")
     if "unable to open" in said:

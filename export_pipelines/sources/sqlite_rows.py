@@ -37,23 +37,26 @@ _PRINTED_FLOAT = r"^-?\d\.\d{6}e[+-]\d+$"  # what the driver makes of a number a
 
 
 class SqliteRows:
-    """Use: `start` once, then `batches` once, then `close`."""
+    """Use: `describe`, then `start`, then `batches`, each once; then `close`."""
 
-    def __init__(self, connection: dbapi.Connection, spec: ConnectionSpec, view: str) -> None:
-        """`view` is a name that no other query of the connection has."""
+    def __init__(self, connection: dbapi.Connection, spec: ConnectionSpec) -> None:
         self._connection = connection
         self._spec = spec
-        self._view = view
-        self._statement = connection.cursor(adbc_stmt_kwargs={"adbc.sqlite.query.batch_rows": str(spec.batch_rows)})
+        self._statement: dbapi.Cursor | None = None
 
-    def start(self, dataset: DatasetSpec, values: Mapping[str, Any]) -> pa.Schema:
-        """Run the query up to its first batch. Returns the schema that its batches are to be cast to."""
+    def describe(self, view: str, dataset: DatasetSpec, values: Mapping[str, Any]) -> None:
+        """Find out the columns. `view` is a name that no other query of the connection has."""
         self._query = compile_query(build_statement(dataset, values=values, database="sqlite"), DIALECT)
-        self._columns = [sqlite_column(*declared, dataset.types) for declared in self._declared(dataset)]
+        self._columns = [sqlite_column(*declared, dataset.types) for declared in self._declared(view, dataset)]
         fields = [pa.field(column.name, column.type or pa.null()) for column in self._columns]
         target_schema(fields, dataset.types, lambda field: field.type)  # refuses names and precisions
-        self._execute()
-        self._resolve()
+
+    def start(self) -> pa.Schema:
+        """Run the query up to its first batch. Returns the schema that its batches are to be cast to."""
+        options = {"adbc.sqlite.query.batch_rows": str(self._spec.batch_rows)}
+        self._statement = self._connection.cursor(adbc_stmt_kwargs=options)
+        self._execute(self._statement)
+        self._resolve(self._statement)
         return pa.schema([pa.field(column.name, column.type) for column in self._columns])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -65,10 +68,11 @@ class SqliteRows:
 
     def close(self) -> None:
         """End the query."""
-        with suppress(dbapi.Error, OSError):
-            self._statement.close()
+        if self._statement is not None:
+            with suppress(dbapi.Error, OSError):
+                self._statement.close()
 
-    def _declared(self, dataset: DatasetSpec) -> list[tuple[str, str]]:
+    def _declared(self, view: str, dataset: DatasetSpec) -> list[tuple[str, str]]:
         """Name and declared type of every column, which SQLite tells for views only: so the query becomes one.
 
         This also refuses what is not a SELECT: nothing else can be in a view.
@@ -78,17 +82,17 @@ class SqliteRows:
         else:
             bare = dataset.model_copy(update={"filters": {}, "search": None, "window": None, "order_by": []})
             body = compile_query(build_statement(bare, values={}, database="sqlite"), DIALECT).sql
-        run(self._connection, Query(f"create temp view {self._view} as select * from (\n{body}\n)"))
-        found = run(self._connection, Query(f"select name, type from pragma_table_info('{self._view}', 'temp')"))
+        run(self._connection, Query(f"create temp view {view} as select * from (\n{body}\n)"))
+        found = run(self._connection, Query(f"select name, type from pragma_table_info('{view}', 'temp')"))
         names = found["name"].to_pylist()
         check_names([re.sub(r":\d+$", "", name) for name in names], {})  # a second `id` is called `id:1`
         return list(zip(names, found["type"].to_pylist(), strict=True))
 
-    def _execute(self) -> None:
+    def _execute(self, statement: dbapi.Cursor) -> None:
         query = typed_query(self._query, self._columns)
         started = time.monotonic()
-        self._statement.execute(query.sql, query.params or None)
-        reader = self._statement.fetch_record_batch()
+        statement.execute(query.sql, query.params or None)
+        reader = statement.fetch_record_batch()
         for place, (column, field) in enumerate(zip(self._columns, reader.schema, strict=True)):
             if column.driver_type not in ("any", str(field.type)):
                 raise self._offence(place)
@@ -115,7 +119,7 @@ class SqliteRows:
                 raise
             raise self._offence(int(mismatch[1])) from error
 
-    def _resolve(self) -> None:
+    def _resolve(self, statement: dbapi.Cursor) -> None:
         """Give columns without a declaration the type of their first values."""
         complete = self._first.num_rows + 1 < self._spec.batch_rows
         again = False
@@ -131,7 +135,7 @@ class SqliteRows:
                 again |= found is not None
             self._columns[place] = column.resolved(found or _without_values(column))
         if again:
-            self._execute()
+            self._execute(statement)
 
     def _probe(self, place: int) -> pa.DataType | None:
         """The type of the first value of a column that has none in the first batch; the query runs once more."""

@@ -64,3 +64,10 @@ def escape_colons(sql: str) -> str:
             parts += [sql[position : match.start()].replace(":", r"\:"), match[0]]
             position = match.end()
     return "".join(parts) + sql[position:].replace(":", r"\:")
+
+
+def first_word(sql: str) -> str:
+    """The first word outside of comments and brackets, in lower case."""
+    bare = re.sub(r"--[^\r\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
+    match = re.match(r"[\s(]*(\w*)", bare)
+    return match[1].lower() if match else ""

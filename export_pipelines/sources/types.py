@@ -66,6 +66,8 @@ def plain_type(given: pa.DataType) -> pa.DataType | None:  # noqa: PLR0911 - one
         return pa.time64("us")
     if pa.types.is_dictionary(given):
         return plain_type(given.value_type)
+    if isinstance(given, pa.BaseExtensionType):
+        return pa.string() if given.extension_name in ("arrow.json", "arrow.uuid") else None
     return given if pa.types.is_boolean(given) or pa.types.is_decimal(given) else None
 
 

@@ -84,7 +84,7 @@ def parse_document(text: str) -> Document | Issue:
         root = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         return Issue(*explain(error, text.splitlines()))
-    if root is None:
+    if root is None or root.tag == _TAG + "null":
         return Document(None)
     measure = _Measure()
     measure.visit(root)

@@ -35,6 +35,7 @@ SECTIONS: dict[str, Any] = {
 }
 """Top-level key of a file -> the model of its entries."""
 
+_SECRET_KEY = ("secret_access_key",)
 _NAMES: dict[str, Any] = {"schedules": Name, "exports": Name}
 
 
@@ -189,7 +190,7 @@ def _check_references(entry: Entry) -> None:
             if message := malformed_reference(text):
                 entry.report(path, message)
             elif _is_literal(path, text):
-                variable = f"{entry.name}_{'SECRET' if path[-1] == 'secret_access_key' else 'PASSWORD'}".upper()
+                variable = f"{entry.name}_{'SECRET' if path == _SECRET_KEY else 'PASSWORD'}".upper()
                 hint = f"keep it in the environment and write `${{env:{variable.replace('-', '_')}}}` in its place"
                 entry.report(path, f"holds a secret in plain text; {hint}")
         elif path[-1:] != ("description",) and has_reference(text):
@@ -197,4 +198,4 @@ def _check_references(entry: Entry) -> None:
 
 
 def _is_literal(path: SpecPath, text: str) -> bool:
-    return bool(without_references(text)) if path == ("secret_access_key",) else literal_secret(text)
+    return bool(without_references(text)) if path == _SECRET_KEY else literal_secret(text)

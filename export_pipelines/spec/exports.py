@@ -22,8 +22,8 @@ LABEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 def _plain_segment(text: str) -> str:
     try:
         return check_path(text)
-    except UnsafePathError as error:
-        raise ValueError(str(error)) from None
+    except UnsafePathError:
+        raise ValueError(f"{text!r} cannot be the name of a directory on Windows; choose another one") from None
 
 
 Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]

@@ -61,7 +61,8 @@ class Links:
             return []
         if name in self.bad.get(section, {}):
             return self.bad[section][name]
-        hint = advice(name, {**self.known(section), **self.bad.get(section, {})}, others="none is defined")
+        names = sorted({*self.known(section), *self.bad.get(section, {})})
+        hint = advice(name, names, others="none is defined")
         if self.unread and not hint.startswith("did"):
             return self.unread
         entry.report(path, f"unknown {section.removesuffix('s')} {name!r}; {hint}")

@@ -16,6 +16,7 @@ from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.exports import LABEL_PATTERN, OWNER_PATTERN, ExportSpec
 from export_pipelines.spec.locate import Place, fields, members
+from export_pipelines.spec.naming import is_reserved
 from export_pipelines.spec.problems import advice, short
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 
@@ -50,6 +51,7 @@ _LIMITS = {
     "string_too_short": "should have at least {min_length} character",
     "string_too_long": "should have at most {max_length} character",
 }
+_BOUNDS = {"gt", "ge", "lt", "le", "min_length", "max_length"}
 _RULES = {
     NAME_PATTERN: "use lower-case letters, digits and `_`, beginning with a letter, 63 characters at most",
     KEY_NAME_PATTERN: "use lower-case letters, digits, `_` and `-`, beginning with a letter, 63 characters at most",
@@ -75,10 +77,15 @@ def explain(error: ErrorDetails, place: Place, *, source: str | None, secret: bo
     if kind in _SPECIAL:
         return _SPECIAL[kind](error, place, secret)
     if kind in _EXPECTED:
-        return f"should be {_EXPECTED[kind]}" + _but(kind, error["input"], got, source if not secret else None)
+        return f"should be {_EXPECTED[kind]}" + _but(error, place, got, source if not secret else None)
     if kind in _LIMITS:
-        return _LIMITS[kind].format(**context) + (got if "length" not in str(context) else "")
+        bounds = {key: _number(value) for key, value in context.items() if key in _BOUNDS}
+        return _LIMITS[kind].format(**bounds) + (got if "length" not in str(context) else "")
     return error["msg"].removeprefix("Value error, ")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _choice(error: ErrorDetails, place: Place, secret: bool) -> str:
@@ -101,8 +108,11 @@ def _text(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _but(kind: str, value: object, got: str, source: str | None) -> str:
+def _but(error: ErrorDetails, place: Place, got: str, source: str | None) -> str:
     """What is there instead, and how to write what was most likely meant."""
+    kind, value = error["type"], error["input"]
+    if value is None and kind == "string_type" and ")" in str(place.path[-1:]):
+        return '; text that holds a comma needs quotes, such as "decimal(18,2)"'
     if kind == "string_type" and source is not None and isinstance(value, bool | int | float | date):
         name = {bool: "true or false", int: "a number", float: "a number"}.get(type(value), "a date")
         return f"; YAML reads {source} as {name}, so write it in quotes"
@@ -159,7 +169,8 @@ def _pattern(error: ErrorDetails, place: Place, secret: bool) -> str:
 
 def slug(text: str) -> str:
     """A valid name that resembles the text, or "" if it holds no letter to begin with."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_").lstrip("0123456789_")[:63]
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_").lstrip("0123456789_")[:60]
+    return f"{name}_1" if is_reserved(name) else name
 
 
 def flow(value: Any) -> str:

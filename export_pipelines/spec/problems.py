@@ -58,7 +58,10 @@ def one_line(text: str) -> str:
 def advice(word: str, known: Iterable[str], *, others: str = "") -> str:
     """Which of the known names was meant: the nearest one, or all of them. `others` is said where there are none."""
     names = list(known)
-    near = get_close_matches(word, names, n=1)
+    begun = [
+        name for name in names if len(name) > 2 and word.lower().startswith(name)
+    ]  # `saturday`, where `sat` is known
+    near = get_close_matches(word, names, n=1) or begun
     if near:
         return f"did you mean `{near[0]}`?"
-    return f"known: {', '.join(sorted(names))}" if names else others
+    return f"known: {', '.join(names)}" if names else others

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from pydantic import Discriminator, Field, Tag, WithJsonSchema, field_validator
 
 from export_pipelines.spec.base import NAME_PATTERN, SpecModel
-from export_pipelines.timing.cron import check_cron
+from export_pipelines.spec.cron import check_cron
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PartitionKind = Literal["hourly", "daily", "weekly", "monthly"]

@@ -70,7 +70,7 @@ def starter_yaml(
     valid name, or the URL holds a secret that cannot be replaced.
     """
     if not re.fullmatch(NAME_PATTERN, name) or is_reserved(name):
-        near = f", such as {slug(name)}" if slug(name) and not is_reserved(slug(name)) else ""
+        near = f", such as {slug(name)}" if slug(name) else ""
         raise SpecError(
             f"{name!r} cannot be the name of an export",
             hint=f"Use lower-case letters, digits and `_`, beginning with a letter{near}",

@@ -13,6 +13,8 @@ _UNCLOSED = {
     "while scanning a quoted scalar": "the quoted text that begins here is not closed",
 }
 _KNOWN = {
+    "did not find expected node content": "a value is missing here, or a `[` or `{` above is not closed",
+    "block sequence entries are not allowed in this context": "write list items (`- …`) on lines of their own",
     "found undefined alias": "there is no anchor for this alias in the file; text that begins with `*` needs quotes",
     "found unknown escape character": "unknown escape in double quotes; use single quotes, or \\\\ for a backslash",
     "found invalid Unicode character escape code": "the escape in double quotes is not a Unicode character",
@@ -34,7 +36,7 @@ _INDENTATION = "this line does not fit the lines above it; check the indentation
 def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, str]:
     """The line (1-based) to look at and what is wrong there; never the text itself, which may be a secret."""
     problem, context = str(error.problem or ""), str(error.context or "")
-    number = error.problem_mark.line if error.problem_mark else 0
+    number = min(error.problem_mark.line if error.problem_mark else 0, max(len(lines) - 1, 0))
     begin = error.context_mark.line if error.context_mark else number
     text = lines[number] if number < len(lines) else ""
     if problem in _KNOWN:

@@ -18,7 +18,7 @@ from export_pipelines.errors import ConfigurationError, StorageError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.stores import S3StoreSpec
 from export_pipelines.storage.manifest import FileEntry
-from export_pipelines.storage.s3_digest import Part
+from export_pipelines.storage.s3_digest import Part, arguments_for
 from export_pipelines.storage.s3_errors import TAKEN, code_of, reporting, status_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ class Bucket:
         return f"{self._prefix}/{path}" if self._prefix else path
 
     def create(self, path: str, body: bytes | BinaryIO, *, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put a new object in one request; returns the service's answer. Raises StorageError if the name is taken."""
+        """Put a new object in one request; returns the service's answer. Raises StorageError if the name is taken.
+
+        `arguments` hold the digests of a file's body; those of bytes are added.
+        """
+        if isinstance(body, bytes):
+            arguments = {**arguments, **arguments_for(body)}
 
         def put(**condition: str) -> Mapping[str, Any]:
             if not isinstance(body, bytes):
@@ -74,7 +79,7 @@ class Bucket:
         arguments = self.arguments(run=run)
         self.create(path, body, arguments=arguments)
         if self.conditional is None:
-            self.conditional = self._obeys_condition(path, body, arguments)
+            self.conditional = self._obeys_condition(path, body, {**arguments, **arguments_for(body)})
             if not self.conditional:
                 _log.warning(
                     "store %r: the service does not obey If-None-Match; names are checked just before writing, so two "

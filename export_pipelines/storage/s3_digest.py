@@ -69,7 +69,7 @@ class Part:
 
     def arguments(self) -> dict[str, str]:
         """Its digests as arguments of an upload."""
-        return {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _encode(self.sha256), "ContentMD5": _encode(self.md5)}
+        return _arguments(self.sha256, self.md5)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,15 @@ class Expected:
         if report.get("ServerSideEncryption", "AES256") != "AES256" or not _MD5_ETAG.fullmatch(etag):
             return None
         return etag if etag.partition("-")[2] == self.etag.partition("-")[2] else None
+
+
+def arguments_for(data: bytes) -> dict[str, str]:
+    """The digests of a small object as arguments of an upload."""
+    return _arguments(hashlib.sha256(data).digest(), _md5(data))
+
+
+def _arguments(sha256: bytes, digest: bytes) -> dict[str, str]:
+    return {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _encode(sha256), "ContentMD5": _encode(digest)}
 
 
 def _encode(digest: bytes) -> str:

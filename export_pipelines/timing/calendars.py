@@ -32,4 +32,5 @@ class Calendar:
             return ""
         import holidays  # costs 0.2 s, and few schedules have a calendar
 
-        return str(holidays.country_holidays(self.spec.country, subdiv=self.spec.subdivision).get(day) or "")
+        found = holidays.country_holidays(self.spec.country, subdiv=self.spec.subdivision, language="en_US")
+        return str(found.get(day) or "")

@@ -31,6 +31,7 @@ HOSTILE = ["", "..", "../x", "a/../../b", "/abs", "a//b", "a/", ".staging/x", ".
 class StoreContract:
     """Subclass as `TestXyz` and provide the fixture `site`."""
 
+    large_bytes: ClassVar[int] = 12 * 2**20  # enough to be published in several pieces, if the store knows such
     layouts: ClassVar[tuple[bool, ...]] = (True, False)  # values of Placement.shared that publish differently
     tells_racing_writers_apart: ClassVar[bool] = True  # of two writers of one name at the same moment, one is refused
 
@@ -59,7 +60,7 @@ class StoreContract:
         assert not staging.path.exists()
 
     def test_a_large_file_is_read_in_pieces(self, store: Store) -> None:
-        data = large()
+        data = large(self.large_bytes)
         Job("big", {"big.bin": data}).publish(store)
         with store.open("big/big.bin") as file:
             assert file.read(7) == data[:7]
@@ -202,7 +203,10 @@ class StoreContract:
         assert {path: site.raw_read(path) for path in neighbour.contents} == neighbour.contents
 
     def _kill_at_every_step(self, site: Site, store: Store, shared: bool) -> None:
-        files, name = {"small.csv": b"1", "large.bin": large(), "last.csv": b"2"}, "shared" if shared else "own"
+        files, name = (
+            {"small.csv": b"1", "large.bin": large(self.large_bytes), "last.csv": b"2"},
+            "shared" if shared else "own",
+        )
         counted = Job(f"counted-{name}", files, run=name, shared=shared)
         before = set(site.raw_listing())
         steps = count_steps(site, counted)

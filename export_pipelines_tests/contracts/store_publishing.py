@@ -19,7 +19,6 @@ from export_pipelines.storage.manifest import FileEntry
 
 SMALL = {"students.csv": b"id,name\n1,Ann\n", "students.parquet": b"PAR1" * 100, "none.csv": b""}
 MANIFEST = b'{"version": 1}\n'
-LARGE_BYTES = 12 * 2**20
 
 Steps = Callable[[str, tuple[Any, ...]], bool]
 """Tells from an audit event of Python and its arguments whether this is a step at which to be killed."""
@@ -100,9 +99,9 @@ def entry(name: str, data: bytes) -> FileEntry:
     )
 
 
-def large() -> bytes:
-    """More than two parts of 5 MiB, no two of them equal."""
-    return b"".join(hashlib.sha256(b"%d" % i).digest() * 1024 for i in range(LARGE_BYTES // 32768))
+def large(size: int) -> bytes:
+    """So many bytes, no two stretches of 32 KiB equal."""
+    return b"".join(hashlib.sha256(b"%d" % i).digest() * 1024 for i in range(size // 32768 + 1))[:size]
 
 
 def count_steps(site: Site, job: Job) -> int:
@@ -131,7 +130,7 @@ def kill_while_publishing(site: Site, job: Job, at: int) -> None:
 def _context() -> multiprocessing.context.ForkServerContext:
     """Processes forked from a clean one that has imported what takes long."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "export_pipelines.storage.s3_upload"])
+    context.set_forkserver_preload(["pytest", __name__, "export_pipelines.storage.s3_upload"])
     return context
 
 

@@ -50,6 +50,8 @@ class LocalSite(Site):
 
 
 class TestLocalStore(StoreContract):
+    large_bytes = 3 * 2**20
+
     @pytest.fixture
     def site(self, tmp_path: Path) -> Site:
         return LocalSite(tmp_path / "store")

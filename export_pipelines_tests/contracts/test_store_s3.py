@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from export_pipelines.storage.base import Store
 from export_pipelines.storage.s3 import S3Store
 from export_pipelines_tests.contracts.store_contract import StoreContract
 from export_pipelines_tests.contracts.store_publishing import Site, Steps
-from export_pipelines_tests.s3_servers import S3Server, moto_s3, rclone_s3
+from export_pipelines_tests.s3_servers import S3Server
 
 _PREFIX = "prod/"
 
@@ -65,18 +65,6 @@ class S3Site(Site):
     @property
     def steps(self) -> Steps:
         return S3Steps()
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto_s3(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with rclone_s3(tmp_path_factory.mktemp("rclone")) as server:
-        yield server
 
 
 class TestS3OnMoto(StoreContract):

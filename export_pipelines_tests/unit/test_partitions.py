@@ -1,0 +1,173 @@
+"""Partitions equal Dagster's, key by key and window by window, and every instant is in exactly one of them (I6)."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export_pipelines.errors import SpecError
+from export_pipelines.timing.partitions import FORMATS, first_key, key_of, keys_between, last_complete, window_of
+
+ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
+MIDNIGHT_ZONES = ["Africa/Cairo", "America/Havana", "America/Santiago", "Asia/Beirut"]
+"""Zones whose clocks change at midnight, so that one day a year has no 00:00 or two of them."""
+
+FIRST = date(2026, 2, 15)  # a Sunday
+UNTIL = datetime(2026, 12, 15, 9, 30, tzinfo=UTC)
+CHANGES = [datetime(2026, 3, 8), datetime(2026, 3, 29), datetime(2026, 10, 25), datetime(2026, 11, 1)]  # noqa: DTZ001
+
+
+def dagsters(kind: str, zone: str) -> dg.TimeWindowPartitionsDefinition:
+    start = FIRST.isoformat()
+    if kind == "hourly":
+        return dg.HourlyPartitionsDefinition(start_date=f"{start}-00:00", timezone=zone)
+    if kind == "weekly":
+        return dg.WeeklyPartitionsDefinition(start_date=start, timezone=zone, day_offset=1)
+    return {"daily": dg.DailyPartitionsDefinition, "monthly": dg.MonthlyPartitionsDefinition}[kind](
+        start_date=start, timezone=zone
+    )
+
+
+@pytest.mark.parametrize("zone", [*ZONES, *MIDNIGHT_ZONES])
+@pytest.mark.parametrize("kind", FORMATS)
+class TestDagster:
+    def test_keys_are_equal(self, kind: str, zone: str) -> None:
+        theirs = list(dagsters(kind, zone).get_partition_keys(current_time=UNTIL))
+        ours = list(keys_between(kind, first_key(kind, FIRST, zone), last_complete(kind, UNTIL, zone), zone))
+        assert ours == theirs
+
+    def test_windows_are_equal_and_follow_one_another(self, kind: str, zone: str) -> None:
+        definition = dagsters(kind, zone)
+        end = None
+        for key in definition.get_partition_keys(current_time=UNTIL):
+            theirs, ours = definition.time_window_for_partition_key(key), window_of(kind, key, zone)
+            assert [t.timestamp() for t in ours.utc()] == [theirs.start.timestamp(), theirs.end.timestamp()], key
+            assert key_of(kind, ours.start) == key
+            assert end in (None, ours.utc()[0])
+            end = ours.utc()[1]
+
+    def test_the_last_complete_partition_is_dagsters_last(self, kind: str, zone: str) -> None:
+        definition = dagsters(kind, zone)
+        for change in CHANGES:
+            begin = change.replace(tzinfo=UTC) - timedelta(hours=30)
+            for minutes in range(0, 60 * 60, 30):
+                instant = begin + timedelta(minutes=minutes)
+                with partition_loading_context(effective_dt=instant):
+                    theirs = definition.get_last_partition_key()
+                if theirs is not None:  # before the first window has ended there is none
+                    assert last_complete(kind, instant, zone) == theirs, instant
+
+
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from([*ZONES, *MIDNIGHT_ZONES, "Asia/Kathmandu", "Pacific/Apia", "Pacific/Chatham"]),
+    st.datetimes(datetime(2020, 1, 2), datetime(2035, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC)),  # noqa: DTZ001
+)
+def test_each_instant_is_in_exactly_one_window(kind: str, zone: str, instant: datetime) -> None:
+    before = window_of(kind, last_complete(kind, instant, zone), zone)
+    current_key = key_of(kind, before.end)
+    current = window_of(kind, current_key, zone)
+    after = window_of(kind, key_of(kind, current.end), zone)
+    assert before.utc()[1] == current.utc()[0] <= instant < current.utc()[1] == after.utc()[0]
+    assert last_complete(kind, current.utc()[1], zone) == current_key
+    assert last_complete(kind, current.utc()[1] - timedelta(microseconds=1), zone) == key_of(kind, before.start)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "zone", "hours"),
+    [
+        ("daily", "2026-03-29", "Europe/Berlin", 23),
+        ("daily", "2026-10-25", "Europe/Berlin", 25),
+        ("daily", "2026-03-08", "America/New_York", 23),
+        ("daily", "2026-11-01", "America/New_York", 25),
+        ("daily", "2026-03-29", "Asia/Kolkata", 24),
+        ("daily", "2026-04-24", "Africa/Cairo", 23),
+        ("daily", "2026-11-01", "America/Havana", 25),
+        ("weekly", "2026-03-23", "Europe/Berlin", 7 * 24 - 1),
+        ("monthly", "2026-10-01", "Europe/Berlin", 31 * 24 + 1),
+        ("hourly", "2026-10-25-02:00", "Europe/Berlin", 1),
+        ("hourly", "2026-10-25-02:00+0100", "Europe/Berlin", 1),
+        ("hourly", "2026-03-29-01:00", "Europe/Berlin", 1),
+    ],
+)
+def test_windows_have_the_length_that_the_clock_gives_them(kind: str, key: str, zone: str, hours: int) -> None:
+    start, end = window_of(kind, key, zone).utc()
+    assert end - start == timedelta(hours=hours)
+
+
+def test_the_repeated_hour_has_two_keys() -> None:
+    keys = list(keys_between("hourly", "2026-10-25-01:00", "2026-10-25-03:00", "Europe/Berlin"))
+    assert keys == ["2026-10-25-01:00", "2026-10-25-02:00", "2026-10-25-02:00+0100", "2026-10-25-03:00"]
+    starts = [window_of("hourly", key, "Europe/Berlin").utc()[0] for key in keys]
+    assert all(later - earlier == timedelta(hours=1) for earlier, later in pairwise(starts))
+
+
+def test_the_skipped_hour_has_none() -> None:
+    keys = list(keys_between("hourly", "2026-03-29-01:00", "2026-03-29-03:00", "Europe/Berlin"))
+    assert keys == ["2026-03-29-01:00", "2026-03-29-03:00"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("daily", ""),
+        ("daily", "2026-1-7"),
+        ("daily", "2026-02-30"),
+        ("daily", "2026-01-07\n"),
+        ("daily", " 2026-01-07"),
+        ("daily", "2026-01-07-00:00"),
+        ("daily", "٢٠٢٦-01-07"),
+        ("daily", "9999-12-31"),
+        ("daily", "0001-01-01"),
+        ("daily", "../2026-01-07"),
+        ("weekly", "2026-01-07"),
+        ("monthly", "2026-01-07"),
+        ("monthly", "9999-12-01"),
+        ("hourly", "2026-01-07"),
+        ("hourly", "2026-01-07-00:30"),
+        ("hourly", "2026-01-07-24:00"),
+        ("hourly", "2026-03-29-02:00"),
+        ("hourly", "2026-10-25-02:00+0200"),
+        ("hourly", "2026-10-25-02:00Z"),
+        ("hourly", "2026-01-07-02:00+0100"),
+        ("hourly", "2026-10-25-02:00+9999"),
+    ],
+)
+def test_keys_that_dagster_would_not_make_are_refused(kind: str, key: str) -> None:
+    with pytest.raises(SpecError, match=f"there is no {kind} partition .* in Europe/Berlin. Write "):
+        window_of(kind, key, "Europe/Berlin")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_advice_is_itself_a_key(kind: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        window_of(kind, "x", "UTC")
+    window_of(kind, str(caught.value).rpartition(" ")[2], "UTC")
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "key"),
+    [
+        ("daily", date(2026, 1, 7), "2026-01-07"),
+        ("weekly", date(2026, 1, 5), "2026-01-05"),
+        ("weekly", date(2026, 1, 6), "2026-01-12"),
+        ("monthly", date(2026, 1, 1), "2026-01-01"),
+        ("monthly", date(2026, 1, 2), "2026-02-01"),
+        ("monthly", date(2026, 12, 31), "2027-01-01"),
+        ("hourly", date(2026, 1, 7), "2026-01-07-00:00"),
+    ],
+)
+def test_the_first_window_begins_on_or_after_the_first_day(kind: str, start: date, key: str) -> None:
+    assert first_key(kind, start, "Europe/Berlin") == key
+
+
+def test_windows_are_aware_and_local() -> None:
+    window = window_of("daily", "2026-07-01", "America/New_York")
+    assert window.start.tzinfo == ZoneInfo("America/New_York")
+    assert window.start.isoformat() == "2026-07-01T00:00:00-04:00"
+    assert window.utc()[0] == datetime(2026, 7, 1, 4, tzinfo=UTC)
