@@ -17,7 +17,13 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """The URL of a new, empty PostgreSQL database."""
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The name of a new, empty PostgreSQL database."""
     with postgres.database() as name:
-        yield postgres.url(name)
+        yield name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_database: str) -> str:
+    """The URL of that database."""
+    return postgres.url(postgres_database)

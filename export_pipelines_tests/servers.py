@@ -27,9 +27,7 @@ class PostgresServer:
 
     directory: Path
 
-    def url(
-        self, database: str = "postgres", *, user: str = "postgres", password: str = "", driver: str = ""
-    ) -> str:
+    def url(self, database: str = "postgres", *, user: str = "postgres", password: str = "", driver: str = "") -> str:
         """The URL of a database, as libpq reads it; as SQLAlchemy reads it with a `driver` such as "psycopg2"."""
         scheme = f"postgresql+{driver}" if driver else "postgresql"
         secret = f":{quote(password, safe='')}" if password else ""

@@ -80,6 +80,9 @@ class LazyGroup(click.Group):
             app: App = ctx.obj
             app.fail(error)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Stopped by Ctrl-C", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,10 @@ from export_pipelines.cli.output import console
 
 @contextmanager
 def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
-    """Show rows, rows per second and time while rows are written; call what it yields with the rows so far."""
+    """Show rows, rows per second and time while rows are written.
+
+    What it yields is called with the rows so far: with 0 when the queries have executed, then after each batch.
+    """
     terminal = console(stderr=True)
     if not terminal.is_terminal:
         yield lambda _: None
@@ -27,11 +31,14 @@ def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
     )
     with Progress(*columns, console=terminal, transient=True) as progress:
         task = progress.add_task(f"{label}: opening", total=None, speed="")
+        began = time.monotonic()
 
         def _on_rows(rows: int) -> None:
-            speed = progress.tasks[0].speed
-            shown = f"{speed:,.0f} rows/s" if speed else ""
-            progress.update(task, completed=rows, description=label, speed=shown)
+            nonlocal began
+            began = began if rows else time.monotonic()
+            seconds = time.monotonic() - began
+            speed = f"{rows / seconds:,.0f} rows/s" if rows else ""
+            progress.update(task, completed=rows, description=label, speed=speed)
 
         yield _on_rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError, OnEmptySkip
 
 if TYPE_CHECKING:
+    from export_pipelines.export import Artifact, Request
     from export_pipelines.spec.resolved import ResolvedExport
 
 
@@ -45,7 +47,7 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
         app.say(f"{stop}: nothing of partition {keys[len(results)]} was published", style="yellow")
         code = stop.exit_code
     _conclude(app, name, results, keys)
-    ctx.exit(code or any(result["state"] == "failed" for result in results))
+    ctx.exit(code or int(any(result["state"] == "failed" for result in results)))
 
 
 def _partitions(
@@ -76,7 +78,7 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
     try:
         request = app.project.request(export.name, partition, run_id=str(uuid.uuid4()), row_limit=limit)
         with counting_rows(f"{export.name} {partition}") as on_rows:
-            published = app.project.run(request, on_rows=on_rows)
+            published = _publish(app, request, on_rows)
     except OnEmptySkip as skip:
         app.say(str(skip))
         return {**result, "state": "skipped", "reason": str(skip)}
@@ -89,6 +91,14 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
 
         show_files(result["artifact"], export.timezone)
     return result
+
+
+def _publish(app: App, request: Request, on_rows: Callable[[int], None]) -> Artifact:
+    from export_pipelines.export import publish
+
+    with app.project.open(request) as opened:
+        on_rows(0)
+        return publish(opened, on_rows=on_rows)
 
 
 def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str]) -> None:

@@ -98,5 +98,6 @@ def _show(app: App, document: dict[str, Any]) -> None:
     for found in document["findings"]:
         click.echo(f"{found['kind']} {found['uri']}: {found['message']}")
     checked = f"{counted(document['artifacts'], 'artifact')}, {counted(document['files'], 'file')}"
-    verdict = "every file is as published" if document["ok"] else counted(len(document["findings"]), "problem")
+    problems = len(document["findings"]) + len(document["errors"])
+    verdict = counted(problems, "problem") if problems else "every file is as published"
     click.echo(f"{checked}, {size(document['bytes'])} read: {verdict}")

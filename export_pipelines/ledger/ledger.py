@@ -90,11 +90,7 @@ class Ledger:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
-        path = Path(url.database)
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        _create_file(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -107,6 +103,17 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _create_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(
+            f"creating the ledger {path}: {error.strerror}", hint="Check EXPORT_STATE_PATH and EXPORT_LEDGER_URL"
+        ) from error
 
 
 def _create_tables(engine: Engine) -> None:

@@ -179,6 +179,8 @@ def _check(entry: Entry) -> None:
         if path not in broken:
             entry.report(path, message)
     _check_references(entry)
+    if result.value is None and not entry.problems:
+        entry.report((), "is not valid")
     entry.value = result.value if not entry.problems else None
 
 

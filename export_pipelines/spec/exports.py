@@ -48,7 +48,9 @@ class ExportSpec(SpecModel):
     org: Org | None = Field(
         None, description="Organisation it belongs to; a tag and a group.", examples=["lincoln-high"]
     )
-    tags: dict[Label, str] = Field(default_factory=dict, description="Labels.", examples=[{"class": "pii"}])
+    tags: dict[Label, str] = Field(
+        default_factory=dict, description="Labels; tags of the Dagster asset.", examples=[{"class": "pii"}]
+    )
     schedule: ScheduleRef | None = Field(
         None, description="When; none means on request only.", examples=["nightly", "daily", {"cron": "0 6 * * 1-5"}]
     )

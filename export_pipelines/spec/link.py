@@ -18,6 +18,7 @@ from export_pipelines.spec.entries import Entry
 from export_pipelines.spec.exports import ExportSpec
 from export_pipelines.spec.problems import Problem, SpecPath, advice
 from export_pipelines.spec.schedules import PRESETS, ScheduleSpec, check_timezone
+from export_pipelines.spec.sqltext import parameters, single_statement
 from export_pipelines.spec.stores import LocalStoreSpec
 
 LOCAL_STORE = LocalStoreSpec(root="${env:EXPORT_STORAGE_PATH}")
@@ -60,11 +61,11 @@ class Links:
         if not isinstance(name, str) or name in self.known(section):
             return []
         if name in self.bad.get(section, {}):
-            return self.bad[section][name]
+            return list(self.bad[section][name])
         names = sorted({*self.known(section), *self.bad.get(section, {})})
         hint = advice(name, names, others="none is defined")
         if self.unread and not hint.startswith("did"):
-            return self.unread
+            return list(self.unread)
         entry.report(path, f"unknown {section.removesuffix('s')} {name!r}; {hint}")
         return []
 
@@ -137,8 +138,6 @@ def _shifts_by_part_of_an_hour(timezone: str) -> bool:
 
 def _check_sql(entry: Entry, raw: dict[str, Any]) -> None:
     """The SQL must be one statement, and every `:name` in it needs a value."""
-    from export_pipelines.sources.sqltext import parameters, single_statement
-
     for name, dataset in _datasets(entry, raw):
         if dataset.sql is None:
             continue

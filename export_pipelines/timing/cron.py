@@ -19,6 +19,7 @@ def next_ticks(expression: str, timezone: str, after: datetime) -> Iterator[date
     """Ticks strictly after `after` (aware), ascending, aware in `timezone`; endless.
 
     A time that daylight saving repeats ticks once, at the second one, as in Dagster; crons of every hour tick at both.
+    Where clocks change at midnight (Cairo, Havana), Dagster's tick of that day may be up to an hour earlier.
     """
     ticks = _ticks(expression, after.astimezone(ZoneInfo(timezone)))
     hourly = _is_hourly(expression)

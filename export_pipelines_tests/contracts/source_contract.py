@@ -24,7 +24,14 @@ WRITES = [
     "with gone as (delete from students returning id) select * from gone",
     "-- only a comment before\ndelete from students",
 ]
-HOSTILE = ["'; drop table students; --", 'x" or 1=1 --', "\\'; delete from students; --", "%s %(x)s :y $1 ?", "{0}", "\u202e"]
+HOSTILE = [
+    "'; drop table students; --",
+    'x" or 1=1 --',
+    "\\'; delete from students; --",
+    "%s %(x)s :y $1 ?",
+    "{0}",
+    "\u202e",
+]
 
 
 class SourceContract(ABC):
@@ -170,7 +177,7 @@ class SourceContract(ABC):
         assert caught.value.hint
 
     def test_types_of_unknown_columns(self) -> None:
-        with pytest.raises(SpecError, match="nmae.*id, name"):
+        with pytest.raises(SpecError, match=r"nmae.*id, name"):
             read(self.source(), table="students", columns=["id", "name"], types={"nmae": "string"})
 
     @pytest.mark.parametrize("value", HOSTILE)
@@ -180,7 +187,9 @@ class SourceContract(ABC):
         assert read(self.source(), sql="select id from students where name = :v", params={"v": value}).num_rows == 0
         assert read(self.source(), table="students").num_rows == 5
 
-    @pytest.mark.parametrize("name", ['name" from students; drop table students; --', "na me", "name) or (1=1", "%s", ":x"])
+    @pytest.mark.parametrize(
+        "name", ['name" from students; drop table students; --', "na me", "name) or (1=1", "%s", ":x"]
+    )
     def test_hostile_names_are_unknown_columns(self, name: str) -> None:
         for dataset in ({"columns": [name]}, {"filters": {name: 1}}, {"order_by": [name]}, {"window": name}):
             with pytest.raises(QueryError):

@@ -1,5 +1,7 @@
 """One table of all types, with awkward values, as every source must deliver it."""
 
+# ruff: noqa: DTZ001 - some columns have no timezone
+
 from __future__ import annotations
 
 from collections.abc import Mapping

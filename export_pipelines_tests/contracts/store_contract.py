@@ -33,7 +33,6 @@ class StoreContract:
 
     large_bytes: ClassVar[int] = 12 * 2**20  # enough to be published in several pieces, if the store knows such
     layouts: ClassVar[tuple[bool, ...]] = (True, False)  # values of Placement.shared that publish differently
-    tells_racing_writers_apart: ClassVar[bool] = True  # of two writers of one name at the same moment, one is refused
 
     @pytest.fixture
     def site(self) -> Iterator[Site]:
@@ -117,8 +116,6 @@ class StoreContract:
 
     @pytest.mark.parametrize("shared", [True, False])
     def test_of_two_racing_writers_one_wins_whole(self, site: Site, shared: bool) -> None:
-        if not self.tells_racing_writers_apart:
-            pytest.skip("this service overwrites: only the lease keeps writers apart")
         for attempt in ("a", "b", "c"):
             start = Barrier(2)
             jobs = [

@@ -169,7 +169,13 @@ def test_stats_sum_up_what_was_published_and_what_failed(cli: Cli) -> None:
 
 def test_status_names_what_failed_last_and_is_fine_again_afterwards(cli: Cli) -> None:
     cli.use(
-        {"grades": {"datasets": {"g": {"table": "grades", "window": "graded_at"}}, "on_empty": "fail", "schedule": "daily"}}
+        {
+            "grades": {
+                "datasets": {"g": {"table": "grades", "window": "graded_at"}},
+                "on_empty": "fail",
+                "schedule": "daily",
+            }
+        }
     )
     assert "No scheduled export has run yet" in cli("status").stdout
     cli("run", "grades", "--partition", "2026-01-04", code=1)
@@ -237,3 +243,9 @@ def test_a_ledger_that_cannot_be_reached_is_one_message_without_its_password(cli
     assert "EXPORT_LEDGER_URL" in result.stderr
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.output
+
+
+def test_a_ledger_that_cannot_be_created_is_one_message(cli: Cli) -> None:
+    (cli.root / "file").write_text("")
+    cli.environ["EXPORT_STATE_PATH"] = str(cli.root / "file" / "state")
+    assert cli("list", code=1).stderr.startswith(f"Error: creating the ledger {cli.root}/file/state/ledger.db: ")

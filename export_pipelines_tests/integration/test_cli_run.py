@@ -128,10 +128,13 @@ def test_a_missing_demo_database_says_how_to_make_it(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "words"), [(signal.SIGINT, 130, "Stopped by Ctrl-C"), (signal.SIGTERM, 143, "Stopped by SIGTERM")]
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "Stopped by Ctrl-C"), (signal.SIGTERM, 143, "Stopped by SIGTERM")],
 )
 def test_a_stopped_run_publishes_nothing_and_leaves_nothing(cli: Cli, number: int, code: int, words: str) -> None:
-    cli.use({"endless": {"datasets": {"n": {"sql": ENDLESS, "types": {"x": "int64", "p": "string"}}}, "max_rows": 10**12}})
+    cli.use(
+        {"endless": {"datasets": {"n": {"sql": ENDLESS, "types": {"x": "int64", "p": "string"}}}, "max_rows": 10**12}}
+    )
     arguments = ("run", "endless", "--from", "2026-01-05", "--to", "2026-01-06", "--json")
     command, environ = cli.program(*arguments)
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -183,7 +186,9 @@ def test_preview_shows_values_as_they_are(cli: Cli) -> None:
 
 
 def test_preview_writes_control_characters_out_and_turns_wide_tables(cli: Cli) -> None:
-    sql = "select 'a' || char(27) || '[2J' || char(10) || 'b' as evil, " + ", ".join(f"{n} as column_{n}" for n in range(30))
+    sql = "select 'a' || char(27) || '[2J' || char(10) || 'b' as evil, " + ", ".join(
+        f"{n} as column_{n}" for n in range(30)
+    )
     cli.use({"wide": {"datasets": {"wide": {"sql": sql}}}})
     text = cli("preview", "wide", COLUMNS="80").stdout
     assert r"a\x1b[2J\nb" in text

@@ -39,7 +39,12 @@ def test_check_names_every_mistake_with_file_and_line(cli: Cli) -> None:
     assert "2 mistakes" in result.stderr
     document = cli.json("check", code=1)
     first = document["problems"][0]
-    assert (first["file"], first["line"], first["path"], first["export"]) == ("broken.yaml", 3, "exports.one.source", "one")
+    assert (first["file"], first["line"], first["path"], first["export"]) == (
+        "broken.yaml",
+        3,
+        "exports.one.source",
+        "one",
+    )
     assert (document["ok"], document["exports"]) == (False, 1)
 
 

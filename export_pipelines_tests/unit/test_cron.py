@@ -9,8 +9,8 @@ from dagster._utils.schedules import cron_string_iterator, is_valid_cron_schedul
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export_pipelines.spec.schedules import PRESETS
 from export_pipelines.spec.cron import check_cron
+from export_pipelines.spec.schedules import PRESETS
 from export_pipelines.timing.cron import next_ticks, previous_tick
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Europe/London", "Asia/Kathmandu"]

@@ -81,6 +81,19 @@ class TestMistakes:
         assert "syntax_tab.yaml:2" in why["lost"], "its connection may be in a file that cannot be read"
         assert "payments" not in why
 
+    def test_an_export_is_not_blamed_for_what_only_others_name(self, tmp_path: Path) -> None:
+        entry = "{{source: {}, store: {}, schedule: {}, datasets: {{d: {{table: t}}}}, formats: [csv]}}\n"
+        specs = load_text(
+            tmp_path,
+            "connections: {c: {url: x}}\nstores: {s: {type: s3}}\nschedules: {t: {cron: x}}\nexports:\n"
+            f"  a: {entry.format('c', 's', 't')}  b: {entry.format('c', 'local', 'daily')}"
+            f"  d: {entry.format('c', 's', 'unknown_schedule_name')}  e: {entry.format('c', 'local', 'daily')}",
+            "broken: [\n",
+        )
+        why = {name: [p.path or p.file for p in problems] for name, problems in specs.quarantined.items()}
+        bad = ["connections.c.url", "stores.s.bucket", "schedules.t.cron"]
+        assert why == {"a": bad, "b": bad[:1], "d": [*bad[:2], "1.yaml"], "e": bad[:1]}
+
     def test_the_strict_mode_raises_all_of_them(self) -> None:
         specs = load(MISTAKES)
         with pytest.raises(SpecError) as caught:
