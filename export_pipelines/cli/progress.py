@@ -36,7 +36,7 @@ def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
         def _on_rows(rows: int) -> None:
             nonlocal began
             began = began if rows else time.monotonic()
-            seconds = time.monotonic() - began
+            seconds = max(time.monotonic() - began, 0.001)
             speed = f"{rows / seconds:,.0f} rows/s" if rows else ""
             progress.update(task, completed=rows, description=label, speed=speed)
 

@@ -43,8 +43,12 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
         with stoppable():
             for key in keys:
                 results.append(_produce(app, export, key, limit))
+                _show_result(app, export, results[-1])
     except Stopped as stop:
-        app.say(f"{stop}: nothing of partition {keys[len(results)]} was published", style="yellow")
+        rest = keys[len(results) :]
+        app.say(
+            f"{stop}: " + (f"nothing of partition {rest[0]} was published" if rest else "all was done"), style="yellow"
+        )
         code = stop.exit_code
     _conclude(app, name, results, keys)
     ctx.exit(code or int(any(result["state"] == "failed" for result in results)))
@@ -70,7 +74,7 @@ def _partitions(
 
 
 def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None) -> dict[str, Any]:
-    """Publish one partition and show what happened; an error is part of the result."""
+    """Publish one partition and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
     from export_pipelines.cli.views import Locations, artifact
 
@@ -80,17 +84,10 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
         with counting_rows(f"{export.name} {partition}") as on_rows:
             published = _publish(app, request, on_rows)
     except OnEmptySkip as skip:
-        app.say(str(skip))
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
-        app.say(f"Error: {error}", style="red")
         return {**result, "reason": str(error)}
-    result |= {"state": "published", "artifact": artifact(published.row, Locations(app.project))}
-    if not app.json:
-        from export_pipelines.cli.artifacts import show_files
-
-        show_files(result["artifact"], export.timezone)
-    return result
+    return {**result, "state": "published", "artifact": artifact(published.row, Locations(app.project))}
 
 
 def _publish(app: App, request: Request, on_rows: Callable[[int], None]) -> Artifact:
@@ -99,6 +96,17 @@ def _publish(app: App, request: Request, on_rows: Callable[[int], None]) -> Arti
     with app.project.open(request) as opened:
         on_rows(0)
         return publish(opened, on_rows=on_rows)
+
+
+def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> None:
+    from export_pipelines.cli.artifacts import show_files
+
+    if result["state"] == "failed":
+        app.say(f"Error: {result['reason']}", style="red")
+    elif result["state"] == "skipped":
+        app.say(result["reason"])
+    elif not app.json:
+        show_files(result["artifact"], export.timezone)
 
 
 def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str]) -> None:

@@ -73,7 +73,10 @@ class SqlalchemySource(Source):
         return session.snapshot(streams)
 
     def _engine(self) -> sa.Engine:
-        url = sa.make_url(self._url)
+        try:
+            url = sa.make_url(self._url)
+        except ValueError as error:
+            raise ConfigurationError("the url has no valid port", hint="Escape @ : / ? # in passwords") from error
         arguments: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
             database_file(self._url)  # the driver would create it

@@ -114,9 +114,7 @@ class TestFiles:
     def test_queries_stay_inside_and_only_read(self, folder: Path, sql: str) -> None:
         before = sorted(folder.iterdir())
         with pytest.raises(PermanentError):
-            found = read(source(folder), sql=sql.format(folder))
-            assert found.num_rows == 0 and "glob" in sql
-            raise QueryError("nothing found")
+            read(source(folder), sql=sql.format(folder))
         assert sorted(folder.iterdir()) == before
 
     def test_a_database_file_reaches_no_other_file(self, tmp_path: Path) -> None:
