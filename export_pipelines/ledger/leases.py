@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _TAKE = text(
     """
-    insert into leases (export, partition, fence, holder, expires_at)
+    insert into export_leases as leases (export, partition, fence, holder, expires_at)
     values (:export, :partition, 1, :holder, :expires_at)
     on conflict (export, partition) do update
        set fence = leases.fence + 1, holder = excluded.holder, expires_at = excluded.expires_at

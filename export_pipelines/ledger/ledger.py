@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from export_pipelines.errors import ConfigurationError, TransientError
 from export_pipelines.ledger.tables import VERSION, metadata, versions
@@ -74,18 +74,23 @@ class Ledger:
             engine = _sqlite_engine(self.url)
         else:
             engine = create_engine(self.url, pool_pre_ping=True, pool_size=2, max_overflow=8)
-        _create_tables(engine)
+        _check_tables(engine)
         return engine
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except (OperationalError, InterfaceError) as error:
             raise LedgerUnavailableError(
                 f"using the ledger {self.where}: {str(error.orig).strip()}",
                 hint="Check that the database runs and that EXPORT_LEDGER_URL is right; the run is tried again",
             ) from None  # the chained error's text may hold values
+        except DBAPIError as error:
+            raise ConfigurationError(
+                f"using the ledger {self.where}: {str(error.orig).strip()}",
+                hint="Give the user of EXPORT_LEDGER_URL a database, or a schema, in which it may create tables",
+            ) from None
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -116,16 +121,24 @@ def _create_file(path: Path) -> None:
         ) from error
 
 
-def _create_tables(engine: Engine) -> None:
-    with engine.connect().execution_options(ledger_write=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _CREATE_LOCK})
-        if not inspect(connection).has_table(versions.name):
-            metadata.create_all(connection)
-            connection.execute(versions.insert().values(version=VERSION))
+def _check_tables(engine: Engine) -> None:
+    with engine.connect() as connection:  # without the write lock: readers need none
+        complete = inspect(connection).has_table(versions.name)
+    if not complete:
+        _create_tables(engine)
+    with engine.connect() as connection:
         version = connection.execute(select(versions.c.version)).scalar_one()
     if version != VERSION:
         raise ConfigurationError(
             f"the ledger has version {version}, this program reads version {VERSION}",
             hint="Install the matching version, or rebuild the ledger in a new database: exports ledger rebuild",
         )
+
+
+def _create_tables(engine: Engine) -> None:
+    with engine.connect().execution_options(ledger_write=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _CREATE_LOCK})
+        if not inspect(connection).has_table(versions.name):  # another process may have been quicker
+            metadata.create_all(connection)
+            connection.execute(versions.insert().values(version=VERSION))

@@ -1,4 +1,4 @@
-"""Tables of the ledger."""
+"""Tables of the ledger; their names let it share a database with Dagster."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
-versions = Table("ledger_version", metadata, Column("version", Integer, primary_key=True))
+versions = Table("export_ledger_version", metadata, Column("version", Integer, primary_key=True))
 
 artifacts = Table(
-    "artifacts",
+    "export_artifacts",
     metadata,
     Column("artifact_id", String(32), primary_key=True),
     Column("export", String(63), nullable=False),
@@ -60,12 +60,12 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("manifest", Text, nullable=False),
-    Index("artifacts_by_partition", "export", "partition", "created_at"),
-    Index("artifacts_by_run", "run_id"),
+    Index("export_artifacts_by_partition", "export", "partition", "created_at"),
+    Index("export_artifacts_by_run", "run_id"),
 )
 
 runs = Table(
-    "runs",
+    "export_runs",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(64), nullable=False),
@@ -78,12 +78,12 @@ runs = Table(
     Column("rows", BigInteger),
     Column("bytes", BigInteger),
     Column("error", Text),
-    Index("runs_by_partition", "export", "partition", "started_at"),
-    Index("runs_by_time", "started_at"),
+    Index("export_runs_by_partition", "export", "partition", "started_at"),
+    Index("export_runs_by_time", "started_at"),
 )
 
 leases = Table(
-    "leases",
+    "export_leases",
     metadata,
     Column("export", String(63), primary_key=True),
     Column("partition", String(63), primary_key=True),

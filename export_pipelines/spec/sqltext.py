@@ -15,7 +15,7 @@ TOKEN = re.compile(
         | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ )    #   PostgreSQL's dollar quotes
     | \w[\w$]*                                             # words and numbers; `$` may be inside a PostgreSQL name
     | ::
-    | :(?P<name>[^\W\d]\w*)
+    | (?<![\w$\\:]):(?P<name>[^\W\d]\w*)                   # not in a slice such as `a[1:n]`
     | \$(?P<position>\d+)
     | (?P<end>;)
     """,

@@ -76,7 +76,7 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
         tmp_path,
         DAGSTER_HOME=str(home),
         DAGSTER_POSTGRES_URL=postgres_url.replace("postgresql://", "postgresql+psycopg2://", 1),
-        EXPORT_LEDGER_URL=postgres_url,
+        EXPORT_LEDGER_URL=postgres_url,  # one database for both: the tables have different names
     )
     schedules = {"minutely": {"cron": "* * * * *", "timezone": "Europe/Berlin"}}
     entries = {"students": {"schedule": "minutely"}, "leavers": {"schedule": "minutely", "on_empty": "skip"}}
@@ -94,7 +94,8 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
 
         def green() -> Any:
             found = graphql(port, RUNS)["runsOrError"]["results"]
-            assert not [run for run in found if run["status"] == "FAILURE"], found
+            failed = [run for run in found if run["status"] == "FAILURE"]
+            assert not failed, (failed, (tmp_path / "daemon.log").read_text()[-6000:])
             return [run for run in found if run["status"] == "SUCCESS"]
 
         run = wait_for(green, seconds=240, logs=tmp_path)[-1]

@@ -196,7 +196,7 @@ def test_a_publisher_that_was_overtaken_publishes_nothing(tmp_path: Path) -> Non
     request = made.request("students", DAY, run_id=RUN)
     with pytest.raises(LeaseLostError), made.open(request) as opened:
         with made.ledger.write() as connection:
-            connection.exec_driver_sql("update leases set expires_at = 0")
+            connection.exec_driver_sql("update export_leases set expires_at = 0")
         overtaking = acquire(made.ledger, "students", DAY, ttl_seconds=60, wait_seconds=0)
         assert overtaking.fence == opened.lease.fence + 1
         publish(opened)
