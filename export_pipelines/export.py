@@ -30,7 +30,6 @@ from export_pipelines.storage.base import Placement, Staging, Store, storage_err
 from export_pipelines.storage.manifest import Column, FileEntry, Manifest, WindowUtc
 from export_pipelines.timing.partitions import Window
 
-PREVIEW_ROWS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -234,7 +233,8 @@ def _write(
         for name, stream in opened.streams.items():
             files.begin(name, stream.schema)
             for batch in _limited(opened, name, stream):
-                preview.setdefault(name, pa.Table.from_batches([batch.slice(0, PREVIEW_ROWS)]))
+                if spec.preview_rows and name not in preview:
+                    preview[name] = pa.Table.from_batches([batch.slice(0, spec.preview_rows)])
                 files.write(batch)
                 opened.lease.check()
                 on_rows(sum(files.rows.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +16,7 @@ from export_pipelines.sources.base import Snapshot
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.exports import ExportSpec
-from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.spec.resolved import ResolvedExport, spec_sha256
 from export_pipelines.timing.partitions import Window
 
 SPEC_METADATA = "exports/spec"
@@ -70,6 +69,7 @@ def _request(context: dg.OutputContext, datasets: list[str], project: Project, s
     entry = {"formats": ["csv"], **given, "store": store, "source": "asset"}
     spec = ExportSpec.model_validate({**entry, "datasets": {dataset: {"table": dataset} for dataset in datasets}})
     window = context.asset_partitions_time_window
+    timezone = context.asset_partitions_def.timezone
     export = ResolvedExport(
         name=name,
         spec=spec,
@@ -78,9 +78,9 @@ def _request(context: dg.OutputContext, datasets: list[str], project: Project, s
         schedule_name=None,
         schedule=None,
         calendar=None,
-        timezone=context.asset_partitions_def.timezone,
+        timezone=timezone,
         max_rows=spec.max_rows or project.settings.max_records,
-        spec_sha256=hashlib.sha256(spec.model_dump_json().encode()).hexdigest(),
+        spec_sha256=spec_sha256(name, spec, timezone),
     )
     return Request(
         export=export,

@@ -133,6 +133,7 @@ def conform(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 def conform_column(column: pa.Array, field: pa.Field) -> pa.Array:
     """The column cast to the field's type. Raises ColumnTypeError naming the first value that does not fit."""
     column = _without_extension(column)
+    _check_text(column, field.name)
     try:
         return _cast(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -200,7 +201,19 @@ def _check_range(column: pa.Array) -> None:
 
 def _within(column: pa.Array, low: int, high: int) -> bool:
     least, most = pc.min_max(column).as_py().values()
-    return least is None or bool(low <= least <= most <= high)
+    return bool(least is None or low <= least <= most <= high)
+
+
+def _check_text(column: pa.Array, name: str) -> None:
+    """SQLite keeps any bytes as text."""
+    if not _is_text(column.type):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ColumnTypeError(
+            f"column {name!r} holds text that is not UTF-8", hint="Convert it in SQL, or export its bytes as a blob"
+        ) from error
 
 
 def _sample(column: pa.Array, wanted: pa.DataType) -> object:

@@ -92,6 +92,9 @@ class ExportSpec(SpecModel):
     spreadsheet_safe: bool = Field(
         True, description="Neutralise formulas in text cells of CSV and XLSX.", examples=[False]
     )
+    preview_rows: int = Field(
+        5, ge=0, le=50, description="First rows of each dataset that the Dagster UI shows; 0 shows none.", examples=[0]
+    )
     retries: Retries = Field(
         default_factory=Retries, description="Retries of transient errors.", examples=[{"max_retries": 5}]
     )

@@ -56,11 +56,15 @@ def timings(exports: Iterable[ResolvedExport]) -> Iterator[Timing]:
     for export in sorted(exports, key=lambda e: e.name):
         if export.schedule_name is not None:
             groups.setdefault(export.schedule_name, {}).setdefault(Partitioning.of(export), []).append(export)
+    taken = set(groups)
     for schedule_name, group in sorted(groups.items()):
         for partitioning, members in sorted(group.items()):
             schedule = members[0].schedule
             if schedule is not None:
                 name = schedule_name + ("" if len(group) == 1 else _suffix(partitioning, group))
+                while len(group) > 1 and name in taken:  # somebody called a schedule `nightly_daily`
+                    name += "_partitions"
+                taken.add(name)
                 yield Timing(name, schedule_name, schedule, partitioning, members)
 
 

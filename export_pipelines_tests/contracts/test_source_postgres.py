@@ -151,12 +151,17 @@ class TestTypes:
         assert one(postgres.url(), "1.5::numeric(50,2)", types={"x": "decimal(38,2)"})[1] == Decimal("1.50")
         assert one(postgres.url(), "1.5::numeric(50,2)", types={"x": "string"})[1] == "1.50"
 
-    def test_other_encodings(self, postgres: PostgresServer) -> None:
-        postgres.run("create database latin template template0 encoding 'LATIN1' locale 'C'")
+    @pytest.mark.parametrize(("encoding", "text"), [("LATIN1", "üä"), ("SQL_ASCII", None)])
+    def test_other_encodings(self, postgres: PostgresServer, encoding: str, text: str | None) -> None:
+        postgres.run(f"create database other template template0 encoding '{encoding}' locale 'C'")
         try:
-            assert one(postgres.url("latin"), "'ü' || chr(228)") == (pa.string(), "üä")
+            if text:
+                assert one(postgres.url("other"), "'ü' || chr(228)") == (pa.string(), text)
+            else:
+                with pytest.raises(QueryError, match="invalid byte sequence"):
+                    one(postgres.url("other"), "convert_from('\\xe4', 'SQL_ASCII')")
         finally:
-            postgres.run("drop database latin")
+            postgres.run("drop database other")
 
 
 class TestParameters:
