@@ -48,9 +48,9 @@ docs: $(VENV)/.run
 	$(BIN)/python -m export_pipelines.spec.schema > docs/spec-reference.md
 
 lock: $(VENV)/.dev
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
 		--group build pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
 		--constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:

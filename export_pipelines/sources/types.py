@@ -254,7 +254,7 @@ def uuid_text(column: pa.Array) -> pa.Array:
 
 
 def _is_text(given: pa.DataType) -> bool:
-    return pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given)
+    return any(known(given) for known in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _spec_name(given: pa.DataType) -> str:
