@@ -69,21 +69,19 @@ def _outcome(app: App, export: str, partition: str, run_id: str) -> dict[str, An
     from export_pipelines.cli.views import Locations
     from export_pipelines.ledger import artifacts, runs
 
-    locations = Locations(app.project)
-    directories = [
-        locations.uri(row.store, row.directory)
-        for row in artifacts.find(app.project.ledger, run_id=run_id)
-        if row.manifest.export == export
-    ]
+    published = [r for r in artifacts.find(app.project.ledger, run_id=run_id) if r.manifest.export == export]
+    row = published[0] if published else None
     attempt = next((run for run in runs.recent(app.project.ledger, export=export) if run.run_id == run_id), None)
     return {
         "export": export,
         "partition": partition,
         "run_id": run_id,
         "state": attempt.state if attempt else "failed",
+        "files": len(row.manifest.files) if row else 0,
         "rows": attempt.rows if attempt else None,
         "bytes": attempt.bytes if attempt else None,
-        "directory": directories[0] if directories else None,
+        "seconds": row.manifest.seconds if row else None,
+        "directory": Locations(app.project).uri(row.store, row.directory) if row else None,
         "error": attempt.error if attempt else "it did not begin; see the run in Dagster",
     }
 
@@ -108,13 +106,22 @@ def _show(app: App, document: dict[str, Any]) -> None:
 def _show_materialized(app: App, results: list[dict[str, Any]]) -> None:
     from export_pipelines.cli.output import console, show_table, table
 
-    result = table("Export", "Partition", "State", ">Rows", ">Size")
+    result = table("Export", "Partition", "State", ">Files", ">Rows", ">Size", ">Seconds", "Where")
+    root = f"{app.settings.storage_path.resolve()}/"
     for entry in results:
-        rows, octets = entry["rows"], entry["bytes"]
-        cells = ("-" if rows is None else f"{rows:,}", "-" if octets is None else size(octets))
-        result.add_row(entry["export"], entry["partition"], entry["state"], *cells)
-    show_table(result)
+        rows, octets, seconds = entry["rows"], entry["bytes"], entry["seconds"]
+        cells = (
+            str(entry["files"]),
+            "-" if rows is None else f"{rows:,}",
+            "-" if octets is None else size(octets),
+            "-" if seconds is None else f"{seconds:.2f}",
+        )
+        where = (entry["directory"] or "-").removeprefix(root)
+        result.add_row(entry["export"], entry["partition"], entry["state"], *cells, where)
+    show_table(result, dispensable=("State", "Where"))
     for entry in results:
         if entry["error"]:
             app.say(f"{entry['export']}: {entry['error']}", style="red")
-    console().print(f"\nFiles: {app.settings.storage_path.resolve()}\nNext: exports artifacts --files, exports status")
+    console().print(
+        f"\nBelow {root}\nmake dev opens the Dagster UI; exports artifacts --files lists what was published"
+    )

@@ -104,7 +104,7 @@ class SqlalchemySource(Source):
         first = to_batch(names, self._limited(connection, partial(next, partitions, [])))
         schema = target_schema(first.schema, dataset.types, known)
         batches = conform(self._read(connection, first, names, partitions), schema)
-        return session.stream(schema, self._guard.batches(doing, batches), on_close=result.close)
+        return session.stream(schema, self._guard.batches(doing, batches), on_close=partial(_close, result))
 
     def _read(
         self, connection: sa.Connection, first: pa.RecordBatch, names: list[str], partitions: Iterator[Any]
@@ -135,6 +135,11 @@ def _connect(engine: sa.Engine, connections: list[sa.Connection]) -> None:
     elif engine.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma query_only = on")
         connection.exec_driver_sql("begin")  # the driver would only begin before a write
+
+
+def _close(result: sa.CursorResult[Any]) -> None:
+    with suppress(*_ERRORS):
+        result.close()
 
 
 def _end(connections: list[sa.Connection], engine: sa.Engine) -> None:

@@ -2,7 +2,9 @@
 
 In WAL mode writers go on while an export reads. With the default rollback journal a writer's COMMIT waits, up to its
 own busy timeout, until the export is done: prefer `PRAGMA journal_mode=WAL` for databases written at export time.
-SQLite's driver cannot interrupt a running step, so `statement_timeout_seconds` is checked after every batch.
+The driver brings its own copy of SQLite, whose locks do not stop Python's `sqlite3` in the same process: let no export
+read a database, such as the ledger, that its own process writes. The driver cannot interrupt a running step, so
+`statement_timeout_seconds` is checked after every batch.
 Timestamps are compared as text: store UTC as `YYYY-MM-DD HH:MM:SS`, with or without `+00:00` behind it.
 """
 
