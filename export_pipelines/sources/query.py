@@ -39,11 +39,6 @@ class Query:
     params: tuple[Any, ...] = ()
 
 
-def unbound_params(dataset: DatasetSpec) -> set[str]:
-    """The `:name` parameters of the dataset's SQL that have no value: neither in `params` nor given by every run."""
-    return parameters(dataset.sql or "") - set(dataset.params) - set(WINDOW_PARAMS)
-
-
 def build_statement(
     dataset: DatasetSpec, *, values: Mapping[str, Any], database: str
 ) -> sa.Select[Any] | sa.TextClause:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 
 from export_pipelines.errors import SpecError
 from export_pipelines.sources.postgres_dialect import DIALECT
-from export_pipelines.sources.query import Query, bindable, build_statement, compile_query, relation, unbound_params
+from export_pipelines.sources.query import Query, bindable, build_statement, compile_query, relation
 from export_pipelines.sources.sqltext import (
     escape_colons,
     first_word,
@@ -168,11 +168,6 @@ class TestText:
     def test_missing_parameters_are_named_with_the_known_ones(self) -> None:
         with pytest.raises(SpecError, match=r":most.*partition, window_end"):
             build("sqlite", values={**DAY, "partition": "p"}, sql="select :most, :partition")
-
-    def test_unbound_params(self) -> None:
-        sql = "select :window_start, :window_end, :window_start_date, :window_end_date, :partition, :mine, :other"
-        assert unbound_params(DatasetSpec(sql=sql, params={"mine": None})) == {"other"}
-        assert unbound_params(DatasetSpec(table="t", window="x")) == set()
 
     @pytest.mark.parametrize(
         ("sql", "kept"),
