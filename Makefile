@@ -37,7 +37,7 @@ dev: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -41,7 +41,9 @@ def environment(root: Path, **extra: str) -> dict[str, str]:
     }
 
 
-def write_project(root: Path, exports: dict[str, Any], *, environ: dict[str, str] | None = None, **sections: Any) -> Settings:
+def write_project(
+    root: Path, exports: dict[str, Any], *, environ: dict[str, str] | None = None, **sections: Any
+) -> Settings:
     """Create the database, the spec file and the settings of a project; entries are merged over EXPORT."""
     database = root / "school.db"
     if not database.exists():

@@ -80,7 +80,7 @@ class XlsxWriter(Writer[XlsxFormat]):
     """
 
     media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    extension = "xlsx"
+    extension = ".xlsx"
     row_limit: ClassVar[int] = 1_048_576  # of one sheet, with its header
     column_limit: ClassVar[int] = 16_384
     part_limit: ClassVar[int] = 2**32 - 2**28  # bytes of one sheet's XML; the zip entry ends at 2**32

@@ -22,7 +22,7 @@ from sqlalchemy.sql.expression import TableClause
 
 from export_pipelines.errors import SpecError
 from export_pipelines.sources.sqltext import escape_colons, parameters, single_statement
-from export_pipelines.spec.datasets import WINDOW_PARAMS, Condition, DatasetSpec
+from export_pipelines.spec.datasets import Condition, DatasetSpec
 
 Column = sa.ColumnElement[Any]
 Test = ColumnElement[bool]

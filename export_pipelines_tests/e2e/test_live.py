@@ -28,7 +28,9 @@ RUNS = "query { runsOrError { ... on Runs { results { runId status tags { key va
 def service(*command: str, environ: dict[str, str], log: Path) -> Iterator[None]:
     """A process of its own group that runs until the end of the block."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, start_new_session=True, cwd=log.parent)
+        process = subprocess.Popen(
+            command, env=environ, stdout=output, stderr=output, start_new_session=True, cwd=log.parent
+        )
         try:
             yield
             assert process.poll() is None, f"{command} ended early:\n{log.read_text()[-4000:]}"
