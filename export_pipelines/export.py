@@ -18,7 +18,7 @@ from export_pipelines.errors import EmptyExportError, OnEmptySkip, RowLimitExcee
 from export_pipelines.formats.base import Document
 from export_pipelines.formats.fileset import FileSet, plan_files
 from export_pipelines.ledger import artifacts, runs
-from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.artifacts import ArtifactRow, read_artifact
 from export_pipelines.ledger.leases import Lease, acquire
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.sources.base import Snapshot, Source
@@ -108,6 +108,7 @@ class OpenExport:
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
+            _register_orphans(request, services)
             self.streams = self._stack.enter_context(snapshot()).streams
             self._check_empty()
             self._stack = self._stack.pop_all()
@@ -123,6 +124,12 @@ class OpenExport:
             raise OnEmptySkip(f"{what}, and `on_empty` is skip: nothing is published")
         hint = "Check that the data has arrived; `on_empty: write` publishes empty files instead"
         raise EmptyExportError(what, hint=hint)
+
+    def announce(self, placement: Placement) -> None:
+        """Tell the ledger what is about to be published."""
+        services = self.services
+        path = placement.manifest_path
+        runs.announce(services.ledger, self._attempt, store=services.store.name, manifest_path=path)
 
     def succeed(self, state: runs.State, **outcome: Any) -> None:
         """Say how the attempt ended, for the ledger; without this it counts as failed."""
@@ -202,9 +209,22 @@ def publish(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: No
         manifest = _manifest(request, entries, rows=rows, schemas=schemas, seconds=seconds)
         placement = _placement(request)
         row = ArtifactRow(store.name, placement.manifest_path, manifest)
+        opened.announce(placement)
         store.publish(staging, placement, entries, manifest=manifest.to_json(), fence=_registering(opened, row))
     opened.succeed("published", artifact_id=manifest.artifact_id, rows=manifest.total_rows, bytes=manifest.total_bytes)
     return Artifact(row, preview)
+
+
+def _register_orphans(request: Request, services: Services) -> None:
+    """Register artifacts whose run died after their manifest appeared and before the ledger's commit."""
+    store, ledger = services.store, services.ledger
+    orphans = runs.unsettled(ledger, export=request.export.name, partition=request.partition, store=store.name)
+    for number, path in orphans.items():
+        row = read_artifact(store, path)
+        with ledger.write() as connection:
+            if row and not artifacts.is_registered(connection, row.manifest.artifact_id):
+                artifacts.register(connection, row)
+            runs.settle(connection, number, row.manifest.artifact_id if row else None)
 
 
 @contextmanager

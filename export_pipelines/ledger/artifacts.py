@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, select
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import artifacts
+from export_pipelines.storage.base import Store
 from export_pipelines.storage.manifest import Manifest, parse_manifest
 
 
@@ -33,6 +34,15 @@ class ArtifactRow:
         return f"{self.directory}/{name}" if self.directory else name
 
 
+def read_artifact(store: Store, manifest_path: str) -> ArtifactRow | None:
+    """The artifact of the manifest at this path; None if there is none. Raises DamagedArtifactError."""
+    if store.size(manifest_path) is None:
+        return None
+    with store.open(manifest_path) as file:
+        manifest = parse_manifest(file.read(), where=store.uri(manifest_path))
+    return ArtifactRow(store.name, manifest_path, manifest)
+
+
 def register(connection: Connection, row: ArtifactRow) -> None:
     """Insert the artifact, in the caller's transaction."""
     manifest = row.manifest
@@ -48,6 +58,13 @@ def register(connection: Connection, row: ArtifactRow) -> None:
         "manifest": manifest.model_dump_json(),
     }
     connection.execute(artifacts.insert().values(values))
+
+
+def is_registered(connection: Connection, artifact_id: str) -> bool:
+    """Whether the ledger has this artifact."""
+    return (
+        connection.execute(select(artifacts.c.export).where(artifacts.c.artifact_id == artifact_id)).first() is not None
+    )
 
 
 def forget_all(connection: Connection, store: str) -> int:

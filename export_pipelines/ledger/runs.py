@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import runs
@@ -41,6 +41,29 @@ def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: date
         values = {"run_id": run_id, "export": export, "partition": partition, "state": "running", "started_at": now}
         number: int = connection.execute(runs.insert().values(values).returning(runs.c.id)).scalar_one()
         return number
+
+
+def announce(ledger: Ledger, number: int, *, store: str, manifest_path: str) -> None:
+    """Record what the attempt is about to publish, so that it can be found if the attempt dies at that moment."""
+    with ledger.write() as connection:
+        values = {"store": store, "manifest_path": manifest_path}
+        connection.execute(update(runs).where(runs.c.id == number).values(values))
+
+
+def unsettled(ledger: Ledger, *, export: str, partition: str, store: str) -> dict[int, str]:
+    """Attempts that announced an artifact and did not say that they published it: number -> path of its manifest."""
+    c = runs.c
+    query = select(c.id, c.manifest_path).where(
+        c.export == export, c.partition == partition, c.store == store, c.manifest_path.is_not(None)
+    )
+    with ledger.read() as connection:
+        return {row.id: row.manifest_path for row in connection.execute(query.where(c.artifact_id.is_(None)))}
+
+
+def settle(connection: Connection, number: int, artifact_id: str | None) -> None:
+    """Record what an unsettled attempt published after all, or that it was nothing."""
+    values = {"artifact_id": artifact_id} if artifact_id else {"manifest_path": None}
+    connection.execute(update(runs).where(runs.c.id == number).values(values))
 
 
 def finish(ledger: Ledger, number: int, state: State, **outcome: Any) -> None:

@@ -74,7 +74,9 @@ runs = Table(
     Column("state", String(16), nullable=False),  # running | published | skipped | failed | died
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    Column("artifact_id", String(32)),
+    Column("store", String(63)),  # with manifest_path: what the run was about to publish
+    Column("manifest_path", String(1000)),
+    Column("artifact_id", String(32)),  # what it did publish
     Column("rows", BigInteger),
     Column("bytes", BigInteger),
     Column("error", Text),

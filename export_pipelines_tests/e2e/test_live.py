@@ -22,6 +22,11 @@ from export_pipelines_tests.projects import environment, write_project
 
 REPOSITORY = Path(__file__).parents[2]
 RUNS = "query { runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
+BACKFILL = """
+mutation { launchPartitionBackfill(backfillParams: {
+  assetSelection: [{path: ["exports", "students"]}], partitionNames: ["2026-01-05", "2026-01-06"], title: "two days"
+}) { ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
 
 
 @contextmanager
@@ -101,6 +106,13 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
             return [run for run in found if run["status"] == "SUCCESS"]
 
         run = wait_for(green, seconds=240, logs=tmp_path)[-1]
+        assert graphql(port, BACKFILL)["launchPartitionBackfill"]["backfillId"]
+
+        def backfilled() -> bool:
+            keys = {row.manifest.partition for row in artifacts.find(Project.load(settings).ledger, export="students")}
+            return {"2026-01-05", "2026-01-06"} <= keys
+
+        wait_for(backfilled, seconds=240, logs=tmp_path)
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     assert tags["exports/schedule"] == "minutely"
     made = Project.load(settings)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from export_pipelines.ledger import artifacts
 from export_pipelines.project import Project
 from export_pipelines.verify import is_manifest, verify
 from export_pipelines_tests.projects import environment, project, published_files, write_project
@@ -21,6 +22,7 @@ DAY = "2026-01-05"
 PUBLISH = """
 import sys, uuid
 from export_pipelines.errors import ExportError
+from export_pipelines.ledger import artifacts
 from export_pipelines.project import Project
 made = Project.load()
 print("ready", flush=True)
@@ -94,8 +96,19 @@ def test_killed_at_random_moments(tmp_path: Path, layout: str) -> None:
     assert publishing(tmp_path).wait() == 0
     assert complete(tmp_path) == set(published_files(tmp_path))
     assert not (tmp_path / "out" / ".staging").exists()
-    kinds = {finding.kind for finding in verify(made.store("local"), made.ledger).problems}
-    assert kinds <= {"unregistered"}  # killed between the manifest and the ledger's commit
+    assert verify(made.store("local"), made.ledger).problems == []
+
+
+def test_an_artifact_whose_run_died_before_the_ledger_knew_is_registered_by_the_next(tmp_path: Path) -> None:
+    made = project(tmp_path, {"students": {}})
+    first = made.run(made.request("students", DAY, run_id="0123456789abcdef"))
+    with made.ledger.write() as connection:  # as a kill between the manifest and the commit leaves it
+        connection.exec_driver_sql("delete from export_artifacts")
+        connection.exec_driver_sql("update export_runs set state = 'running', artifact_id = null")
+    assert [found.kind for found in verify(made.store("local"), made.ledger).problems] == ["unregistered"]
+    second = made.run(made.request("students", DAY, run_id="fedcba9876543210"))
+    assert [row.manifest for row in artifacts.find(made.ledger)] == [second.manifest, first.manifest]
+    assert verify(made.store("local"), made.ledger).problems == []
 
 
 def test_ten_publishers_of_one_partition_take_turns(tmp_path: Path) -> None:
