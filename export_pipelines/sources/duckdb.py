@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -51,14 +51,11 @@ class DuckdbSource(Source):
         connection = self._guard.call(f"connection {self.name!r}", partial(self._connect, datasets))
         session = Session(connection.close)
         streams: dict[str, RecordStream] = {}
-        try:
+        with session:
             for name, dataset in datasets.items():
                 doing = f"connection {self.name!r}, dataset {name!r}"
                 call = partial(self._stream, session, connection.cursor(), doing, dataset, values)
                 streams[name] = self._guard.call(doing, call)
-        except BaseException:
-            session.close()
-            raise
         return session.snapshot(streams)
 
     def _connect(self, datasets: Mapping[str, DatasetSpec]) -> duckdb.DuckDBPyConnection:
@@ -66,13 +63,12 @@ class DuckdbSource(Source):
         isfile = path.is_file()
         spill = {"temp_directory": _spill(str(path) if isfile else uuid4().hex)}
         connection = duckdb.connect(str(path) if isfile else ":memory:", read_only=isfile, config={**spill})
-        try:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             if not isfile:
                 _make_tables(connection, path, datasets)
             connection.execute("set enable_external_access = false")
-        except BaseException:
-            connection.close()
-            raise
+            undo.pop_all()
         return connection
 
     def _stream(

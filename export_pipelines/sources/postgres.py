@@ -55,15 +55,12 @@ class PostgresSource(Source):
         connection = self._guard.call(f"connection {self.name!r}", self._connect)
         session = Session(partial(_end, connection))
         streams: dict[str, RecordStream] = {}
-        try:
+        with session:
             self._guard.call(f"connection {self.name!r}", partial(self._begin, connection))
             for number, (name, dataset) in enumerate(datasets.items()):
                 doing = f"connection {self.name!r}, dataset {name!r}"
                 cursor = _Cursor(connection, f"export_{number}", self.spec.batch_rows)
                 streams[name] = self._guard.call(doing, partial(self._stream, session, cursor, doing, dataset, values))
-        except BaseException:
-            session.close()
-            raise
         return session.snapshot(streams)
 
     def _connect(self) -> dbapi.Connection:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
 
@@ -33,6 +35,14 @@ class Session:
         stream = RecordStream(schema, batches, on_close=release)
         self._open.append(stream)
         return stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Close if opening the streams failed; else they are still to be read."""
+        if kind is not None:
+            self.close()
 
     def snapshot(self, streams: Mapping[str, RecordStream]) -> Snapshot:
         """The streams as a Snapshot that closes this session."""

@@ -59,7 +59,7 @@ class SqlalchemySource(Source):
         connections: list[sa.Connection] = []
         session = Session(partial(_end, connections, engine))
         streams: dict[str, RecordStream] = {}
-        try:
+        with session:
             for name, dataset in datasets.items():
                 if not connections or engine.dialect.name not in _SHARING:
                     connect = partial(_connect, engine, connections)
@@ -67,9 +67,6 @@ class SqlalchemySource(Source):
                 doing = f"connection {self.name!r}, dataset {name!r}"
                 call = partial(self._stream, session, connections[-1], doing, dataset, values)
                 streams[name] = self._guard.call(doing, call)
-        except BaseException:
-            session.close()
-            raise
         return session.snapshot(streams)
 
     def _engine(self) -> sa.Engine:

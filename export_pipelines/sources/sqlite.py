@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class SqliteSource(Source):
         session = Session(partial(_end, connection))
         streams: dict[str, RecordStream] = {}
         doing = {name: f"connection {self.name!r}, dataset {name!r}" for name in datasets}
-        try:
+        with session:
             # Views first, then queries: a view made beside a running query aborts it.
             rows = {
                 name: self._guard.call(doing[name], partial(self._described, connection, number, dataset, values))
@@ -55,18 +55,14 @@ class SqliteSource(Source):
             for name in datasets:
                 call = partial(self._stream, session, rows[name], doing[name])
                 streams[name] = self._guard.call(doing[name], call)
-        except BaseException:
-            session.close()
-            raise
         return session.snapshot(streams)
 
     def _connect(self) -> dbapi.Connection:
         connection = dbapi.connect(f"file:{quote(str(database_file(self._url)))}?mode=ro")
-        try:
+        with ExitStack() as undo:
+            undo.callback(_end, connection)
             run(connection, Query(f"pragma busy_timeout={round(self.spec.connect_timeout_seconds * 1000)}"))
-        except BaseException:
-            _end(connection)
-            raise
+            undo.pop_all()
         return connection
 
     def _described(
