@@ -164,6 +164,17 @@ class TestTypes:
             postgres.run("drop database other")
 
 
+@pytest.fixture(scope="module")
+def moody(postgres: PostgresServer) -> Iterator[str]:
+    with postgres.database() as name:
+        postgres.run("create type mood as enum ('glad', 'sad')", name)
+        postgres.run('create schema "My School"', name)
+        postgres.run('create table "My School"."a.b" ("Name" text, m mood, "x""y" uuid)', name)
+        value = "'sad', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"
+        postgres.run(f'insert into "My School"."a.b" values (\'Ann\', {value})', name)
+        yield postgres.url(name)
+
+
 class TestParameters:
     """Values are bound with the types that PostgreSQL infers, as for literals."""
 
@@ -180,16 +191,6 @@ class TestParameters:
     def test_values(self, moody: str, condition: str, value: Any) -> None:
         found = read(source(moody), sql=f"select 'yes' as x where {condition}", params={"v": value})
         assert found["x"].to_pylist() == ["yes"]
-
-    @pytest.fixture(scope="class")
-    def moody(self, postgres: PostgresServer) -> Iterator[str]:
-        with postgres.database() as name:
-            postgres.run("create type mood as enum ('glad', 'sad')", name)
-            postgres.run('create schema "My School"', name)
-            postgres.run('create table "My School"."a.b" ("Name" text, m mood, "x""y" uuid)', name)
-            value = "'sad', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"
-            postgres.run(f'insert into "My School"."a.b" values (\'Ann\', {value})', name)
-            yield postgres.url(name)
 
     def test_quoted_names_and_own_types_in_filters(self, moody: str) -> None:
         table = '"My School"."a.b"'

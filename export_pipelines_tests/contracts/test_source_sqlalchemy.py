@@ -45,18 +45,19 @@ class TestPysqlite(SqlalchemyContract):
         self.url = f"sqlite+pysqlite:///{tmp_path}/school.db"
 
 
+@pytest.fixture(scope="module")
+def psycopg2_types_url(postgres: PostgresServer) -> Any:
+    with postgres.database() as name:
+        make_in_postgres(postgres, name)
+        yield postgres.url(name, driver="psycopg2")
+
+
 class TestPsycopg2(SqlalchemyContract):
     """PostgreSQL through psycopg2."""
 
-    @pytest.fixture(scope="class")
-    def database(self, postgres: PostgresServer) -> Any:
-        with postgres.database() as name:
-            make_in_postgres(postgres, name)
-            yield postgres.url(name, driver="psycopg2")
-
     @pytest.fixture(autouse=True)
-    def _database(self, database: str) -> None:
-        self.url = database
+    def _database(self, psycopg2_types_url: str) -> None:
+        self.url = psycopg2_types_url
 
 
 def source(url: str, **connection: Any) -> SqlalchemySource:
