@@ -42,7 +42,7 @@ def show_table(filled: Table, *, dispensable: Sequence[str] = (), wide: str = ""
     for heading in dispensable:
         if _excess(filled, out) <= 0:
             break
-        filled.columns = [column for column in filled.columns if column.header != heading]
+        filled = _without(filled, heading)
     for column in filled.columns:
         if column.header == wide and (excess := _excess(filled, out)) > 0:
             column.width = max(_LEAST, _width(column) - excess)
@@ -51,6 +51,15 @@ def show_table(filled: Table, *, dispensable: Sequence[str] = (), wide: str = ""
     with out.capture() as captured:
         out.print(filled)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=out.is_terminal)
+
+
+def _without(filled: Table, heading: str) -> Table:
+    """The table without this column; rich numbers columns when they are added, so it is built anew."""
+    kept = [column for column in filled.columns if column.header != heading]
+    result = table(*(f"{'>' * (column.justify == 'right')}{column.header}" for column in kept))
+    for cells in zip(*(column.cells for column in kept), strict=True):
+        result.add_row(*cells)
+    return result
 
 
 def _excess(filled: Table, out: Console) -> int:
