@@ -26,7 +26,10 @@ class ConnectionSpec(SpecModel):
         4, ge=1, le=1000, description="Runs that may read from it at once; becomes a Dagster pool.", examples=[2]
     )
     statement_timeout_seconds: float = Field(
-        3600, gt=0, description="The database ends a statement that runs longer.", examples=[600]
+        3600,
+        gt=0,
+        description="Ends a statement that runs longer; docs/sources.md says how exactly on which database.",
+        examples=[600],
     )
     connect_timeout_seconds: float = Field(15, gt=0, description="How long to wait for a connection.", examples=[5])
     batch_rows: int = Field(
