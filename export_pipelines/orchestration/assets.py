@@ -10,6 +10,7 @@ from export_pipelines.export import OpenExport
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
 from export_pipelines.orchestration.lineage import upstream_keys
 from export_pipelines.orchestration.partitions import partitions_def
+from export_pipelines.orchestration.pools import pool
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.timing.ticks import Partitioning
@@ -27,11 +28,6 @@ def asset_key(export: str) -> dg.AssetKey:
 def io_manager_key(store: str) -> str:
     """The resource key of the store's IO manager."""
     return f"artifacts_{store.replace('-', '_')}"
-
-
-def pool(connection: str) -> str:
-    """The Dagster pool that limits how many exports read from the connection at once."""
-    return f"source_{connection}"
 
 
 def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinition:

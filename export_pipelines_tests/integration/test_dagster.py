@@ -317,3 +317,20 @@ print(sorted({"pandas", "polars", "boto3", "reportlab", "duckdb"} & set(sys.modu
 def test_the_io_manager_is_the_stores(tmp_path: Path) -> None:
     made = project(tmp_path, {"students": {}})
     assert isinstance(io_manager(made, "local"), LocalArtifactIOManager)
+
+
+def test_pool_limits_follow_the_specs(tmp_path: Path) -> None:
+    made = project(tmp_path, {"students": {}}, connections={"school": {"url": "sqlite:///x.db", "max_concurrent": 2}})
+    definitions = build_definitions(made)
+    with dg.instance_for_test() as instance:
+        sensor = definitions.get_repository_def().get_sensor_def("pool_limits")
+
+        def evaluate() -> str:
+            result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+            return result.skip_message
+
+        assert evaluate() == "pool source_school: 2 at once, before the default"
+        assert evaluate() == "all limits are as the specs say"
+        instance.event_log_storage.set_concurrency_slots("source_school", 9)
+        assert evaluate() == "pool source_school: 2 at once, before 9"
+        assert instance.event_log_storage.get_concurrency_info("source_school").slot_count == 2
