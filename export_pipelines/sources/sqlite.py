@@ -111,4 +111,6 @@ def sqlite_failure(said: str, doing: str) -> ExportError:
         return SourceUnavailableError(message, hint="Another process holds the database; it is tried again")
     if "unable to open" in said:
         return ConfigurationError(message, hint="Check the permissions of the file and its directory")
+    if "no such" in said:
+        return QueryError(message, hint="Check the name; `sqlite3 FILE .schema` lists tables and columns")
     return QueryError(message, hint="Exports read with one SELECT; run it in the sqlite3 shell to see more")

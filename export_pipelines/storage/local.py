@@ -26,6 +26,7 @@ from export_pipelines.storage.manifest import FileEntry
 
 STAGING = ".staging"
 _PLACEMENT = ".placement"
+_PRUNED_TIMES = 100
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -44,12 +45,21 @@ class LocalStore(Store):
     def stage(self, scope: str, run: str) -> Staging:
         """A new directory `.staging/{scope}/{run}`. Raises StorageError, StorageUnavailableError."""
         path = f"{STAGING}/{check_path(scope)}/{check_path(run)}"
+        with _reporting(f"creating the staging directory {self.uri(path)}"):
+            for attempt in range(_PRUNED_TIMES):
+                try:
+                    self._make_staging(path)
+                    break
+                except FileNotFoundError:  # another run deleted the empty parent that this one had just entered
+                    if attempt + 1 == _PRUNED_TIMES:
+                        raise
+        return Staging(scope=scope, run=run, path=self.root / path)
+
+    def _make_staging(self, path: str) -> None:
         parent, _, last = path.rpartition("/")
-        doing = f"creating the staging directory {self.uri(path)}"
-        with _reporting(doing), self._directory(parent, create=True) as fd:
+        with self._directory(parent, create=True) as fd:
             os.mkdir(last, 0o750, dir_fd=fd)
             os.chmod(last, 0o750, dir_fd=fd)  # noqa: S103 - the group may read artifacts (mkdir obeys the umask)
-        return Staging(scope=scope, run=run, path=self.root / path)
 
     def publish(
         self,

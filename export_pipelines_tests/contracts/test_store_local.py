@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,3 +56,15 @@ class TestLocalStore(StoreContract):
     @pytest.fixture
     def site(self, tmp_path: Path) -> Site:
         return LocalSite(tmp_path / "store")
+
+
+def test_runs_that_come_and_go_do_not_disturb_each_other(tmp_path: Path) -> None:
+    store = LocalStore("local", tmp_path / "store")
+
+    def come_and_go(number: int) -> None:
+        for round_ in range(200):
+            store.discard(store.stage(f"export{number}/2026-01-01", f"run-{round_}"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+    assert list((tmp_path / "store").iterdir()) == []
