@@ -92,6 +92,7 @@ class Project:
         from export_pipelines.export import publish
 
         with self.open(request) as opened:
+            on_rows(0)  # the queries have executed
             return publish(opened, on_rows=on_rows)
 
     def preview(self, request: Request, *, rows: int) -> dict[str, pa.Table]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,6 @@ from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError, OnEmptySkip
 
 if TYPE_CHECKING:
-    from export_pipelines.export import Artifact, Request
     from export_pipelines.spec.resolved import ResolvedExport
 
 
@@ -82,20 +80,12 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
     try:
         request = app.project.request(export.name, partition, run_id=str(uuid.uuid4()), row_limit=limit)
         with counting_rows(f"{export.name} {partition}") as on_rows:
-            published = _publish(app, request, on_rows)
+            published = app.project.run(request, on_rows=on_rows)
     except OnEmptySkip as skip:
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
         return {**result, "reason": str(error)}
     return {**result, "state": "published", "artifact": artifact(published.row, Locations(app.project))}
-
-
-def _publish(app: App, request: Request, on_rows: Callable[[int], None]) -> Artifact:
-    from export_pipelines.export import publish
-
-    with app.project.open(request) as opened:
-        on_rows(0)
-        return publish(opened, on_rows=on_rows)
 
 
 def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> None:
