@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint check docs lock clean
+.PHONY: help demo dev test faults lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
 	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test   install what the tests need, and run them all"
+	@echo "make faults kill 50 publishers of 500,000 rows at random moments, in both layouts (about 10 minutes)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
 	@echo "make lock   pin the newest versions of all dependencies"
@@ -38,6 +39,10 @@ dev: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
+
+faults: $(VENV)/.dev
+	$(BIN)/python benchmarks/kill_publishers.py --layout artifact
+	$(BIN)/python benchmarks/kill_publishers.py --layout flat
 
 lint check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
