@@ -21,6 +21,7 @@ from export_pipelines.orchestration.io_managers import LocalArtifactIOManager, i
 from export_pipelines.project import Project
 from export_pipelines.verify import verify
 from export_pipelines_tests.projects import environment, project, published_files, write_project
+from export_pipelines_tests.servers import PostgresServer
 
 DAY = "2026-01-05"
 DAILY = dg.DailyPartitionsDefinition("2026-01-01", timezone="Europe/Berlin")
@@ -334,3 +335,23 @@ def test_pool_limits_follow_the_specs(tmp_path: Path) -> None:
         instance.event_log_storage.set_concurrency_slots("source_school", 9)
         assert evaluate() == "pool source_school: 2 at once, before 9"
         assert instance.event_log_storage.get_concurrency_info("source_school").slot_count == 2
+
+
+def test_no_secret_reaches_what_dagster_or_the_ledger_keep(tmp_path: Path, postgres: PostgresServer) -> None:
+    variables = environment(tmp_path, DB_PASSWORD="canary-7f3a", DB_HOST=postgres.url().partition("host=")[2])
+    connections = {
+        "refused": {"url": "postgresql://nobody:${env:DB_PASSWORD}@/none?host=${env:DB_HOST}"},
+        "down": {"url": "postgresql://nobody:${env:DB_PASSWORD}@127.0.0.1:1/none"},
+    }
+    retries = {"max_retries": 0}
+    entries = {name: {"source": name, "retries": retries} for name in connections}
+    made = Project.load(write_project(tmp_path, entries, environ=variables, connections=connections))
+    made.specs.require_valid()
+    (tmp_path / "home").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home")) as instance:
+        result = materialize(made, *(export_asset(made, made.export(name)) for name in entries), instance=instance)
+        assert len(result.get_step_failure_events()) == 2
+        kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert [row.state for row in runs.recent(made.ledger)] == ["failed", "failed"]
+    assert any(b"nobody" in data for path, data in kept.items() if path.suffix == ".db")
+    assert [path for path, data in kept.items() if b"canary" in data] == []
