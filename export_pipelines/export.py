@@ -31,6 +31,7 @@ from export_pipelines.storage.manifest import Column, FileEntry, Manifest, Windo
 from export_pipelines.timing.partitions import Window
 
 _log = logging.getLogger(__name__)
+_WORDLESS = {KeyboardInterrupt: "Stopped by Ctrl-C"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ class OpenExport:
     def _record(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
         state, outcome = self._outcome
         if error is not None and not isinstance(error, OnEmptySkip):
-            state, outcome = "failed", {"error": str(error) or type(error).__name__}
+            state, outcome = "failed", {"error": str(error) or _WORDLESS.get(type(error), type(error).__name__)}
         try:
             runs.finish(self.services.ledger, self._attempt, state, **outcome)
         except TransientError as failure:  # the record of a result never changes the result
