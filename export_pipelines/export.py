@@ -31,7 +31,7 @@ from export_pipelines.storage.manifest import Column, FileEntry, Manifest, Windo
 from export_pipelines.timing.partitions import Window
 
 _log = logging.getLogger(__name__)
-_WORDLESS = {KeyboardInterrupt: "Stopped by Ctrl-C"}
+_WORDLESS: dict[type[BaseException], str] = {KeyboardInterrupt: "Stopped by Ctrl-C"}
 
 
 @dataclass(frozen=True, kw_only=True)
