@@ -18,7 +18,7 @@ from export_pipelines.errors import EmptyExportError, OnEmptySkip, RowLimitExcee
 from export_pipelines.formats.base import Document
 from export_pipelines.formats.fileset import FileSet, plan_files
 from export_pipelines.ledger import artifacts, runs
-from export_pipelines.ledger.artifacts import ArtifactRow, read_artifact
+from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
 from export_pipelines.ledger.leases import Lease, acquire
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.sources.base import Snapshot, Source
@@ -221,7 +221,7 @@ def _register_orphans(request: Request, services: Services) -> None:
     store, ledger = services.store, services.ledger
     orphans = runs.unsettled(ledger, export=request.export.name, partition=request.partition, store=store.name)
     for number, path in orphans.items():
-        row = read_artifact(store, path)
+        row = open_artifact(store, path) if store.size(path) is not None else None
         with ledger.write() as connection:
             if row and not artifacts.is_registered(connection, row.manifest.artifact_id):
                 artifacts.register(connection, row)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Literal
 
-from export_pipelines.errors import DamagedArtifactError, ExportError
+from export_pipelines.errors import ExportError
 from export_pipelines.ledger import artifacts
-from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.spec.naming import MANIFEST_NAME
 from export_pipelines.storage.base import Store
-from export_pipelines.storage.manifest import FileEntry, parse_manifest
+from export_pipelines.storage.manifest import FileEntry
 
 Kind = Literal["damaged", "missing", "unlisted", "unreadable", "unregistered"]
 _CHUNK_BYTES = 1024 * 1024
@@ -38,22 +38,16 @@ class Report:
     artifacts: int = 0
     files: int = 0
     bytes: int = 0
-    findings: list[Finding] | None = None
-
-    @property
-    def problems(self) -> list[Finding]:
-        """The findings."""
-        return self.findings or []
+    problems: list[Finding] = field(default_factory=list)
 
 
-def manifests(store: Store) -> Iterator[tuple[ArtifactRow | None, str, ExportError | None]]:
-    """Every manifest of the store: as an artifact, or None with the error that reading it gave; and its path."""
-    for path in store.walk():
+def manifests(store: Store, paths: Iterable[str]) -> Iterator[tuple[ArtifactRow | None, str, ExportError | None]]:
+    """The manifests among the paths: as an artifact, or None with the error that reading it gave; and the path."""
+    for path in paths:
         if not is_manifest(path):
             continue
         try:
-            with store.open(path) as file:
-                yield ArtifactRow(store.name, path, parse_manifest(file.read(), where=store.uri(path))), path, None
+            yield open_artifact(store, path), path, None
         except ExportError as error:
             yield None, path, error
 
@@ -72,13 +66,13 @@ def verify(
     Finds files that differ from their manifest, are missing, or belong to no manifest, manifests that cannot be read,
     and artifacts that only the ledger or only the store knows. `on_file` is called with each path before it is read.
     """
-    report, findings = Report(), list[Finding]()
-    listed: set[str] = set()
-    present: set[str] = set()
+    report = Report()
+    findings = report.problems
+    paths = list(store.walk())
+    present = {path for path in paths if is_manifest(path)}
+    listed = set(present)
     registered = {row.manifest_path: row for row in artifacts.find(ledger) if row.store == store.name}
-    for row, path, error in manifests(store):
-        listed.add(path)
-        present.add(path)
+    for row, path, error in manifests(store, paths):
         if row is None:
             findings.append(Finding("unreadable", store.name, path, str(error)))
             continue
@@ -99,32 +93,21 @@ def verify(
         if path not in present and export in (None, row.manifest.export)
     )
     if export is None:
-        extra = [path for path in store.walk() if path not in listed]
+        extra = [path for path in paths if path not in listed]
         findings.extend(Finding("unlisted", store.name, path, "no manifest lists this file") for path in extra)
-    report.findings = findings
     return report
 
 
 def verify_artifact(store: Store, row: ArtifactRow) -> Report:
     """Re-hash the files of one artifact."""
     report = Report(artifacts=1)
-    report.findings = [f for entry in row.manifest.files for f in _check_file(store, row, entry, report)]
+    report.problems.extend(f for entry in row.manifest.files for f in _check_file(store, row, entry, report))
     return report
-
-
-def require_intact(store: Store, row: ArtifactRow) -> None:
-    """Raises DamagedArtifactError if a file of the artifact differs from its manifest."""
-    problems = verify_artifact(store, row).problems
-    if problems:
-        raise DamagedArtifactError(
-            "; ".join(f"{store.uri(p.path)}: {p.message}" for p in problems),
-            hint="Run the export again for this partition; it publishes a new artifact",
-        )
 
 
 def rebuild(store: Store, ledger: Ledger) -> tuple[int, list[Finding]]:
     """Replace the ledger's artifacts of the store by what its manifests say: how many, and the unreadable ones."""
-    found = list(manifests(store))
+    found = list(manifests(store, store.walk()))
     unreadable = [Finding("unreadable", store.name, path, str(error)) for row, path, error in found if row is None]
     rows = [row for row, _, _ in found if row is not None]
     with ledger.write() as connection:

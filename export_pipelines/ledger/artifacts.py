@@ -34,10 +34,8 @@ class ArtifactRow:
         return f"{self.directory}/{name}" if self.directory else name
 
 
-def read_artifact(store: Store, manifest_path: str) -> ArtifactRow | None:
-    """The artifact of the manifest at this path; None if there is none. Raises DamagedArtifactError."""
-    if store.size(manifest_path) is None:
-        return None
+def open_artifact(store: Store, manifest_path: str) -> ArtifactRow:
+    """The artifact of the manifest at this path. Raises StorageError if there is none, DamagedArtifactError."""
     with store.open(manifest_path) as file:
         manifest = parse_manifest(file.read(), where=store.uri(manifest_path))
     return ArtifactRow(store.name, manifest_path, manifest)

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from export_pipelines.export import Artifact, OpenExport, publish
+from export_pipelines.export import OpenExport, publish
 from export_pipelines.ledger import artifacts
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.orchestration.failures import failing_clearly
@@ -80,6 +80,3 @@ class _Progress:
         if now - self._last >= _LOG_SECONDS:
             self._last = now
             self._log.info(f"{rows:,} rows, {rows / (now - self._began):,.0f} rows/s")
-
-
-__all__ = ["Artifact", "ArtifactIOManager", "LocalArtifactIOManager", "S3ArtifactIOManager", "io_manager"]
