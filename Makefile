@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test faults lint check docs lock clean
+.PHONY: help demo dev test faults fuzz lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
@@ -43,6 +43,9 @@ test: $(VENV)/.dev
 faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/kill_publishers.py --layout artifact
 	$(BIN)/python benchmarks/kill_publishers.py --layout flat
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search export_pipelines_tests/unit
 
 lint check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from export_pipelines_tests.s3_servers import S3Server, moto_s3, rclone_s3
 from export_pipelines_tests.servers import PostgresServer, postgres_server
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=2_000, deadline=None)
+settings.load_profile("repeatable")  # `make fuzz` looks for new counterexamples; a red build is the fault of a change
 
 
 @pytest.fixture(scope="session")

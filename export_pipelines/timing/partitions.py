@@ -88,8 +88,9 @@ def first_key(kind: str, start: date, timezone: str) -> str:
 
 def _floor(kind: str, local: datetime) -> datetime:
     """The start of the window that holds `local`."""
-    if kind == "hourly":
-        return local.replace(minute=0, second=0, microsecond=0)
+    if kind == "hourly":  # counted back in real time: where clocks change at a quarter to three, 03:00 may not exist
+        past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return (local.astimezone(UTC) - past).astimezone(local.tzinfo)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if kind == "weekly":
         return midnight - timedelta(days=midnight.weekday())

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from export_pipelines.errors import SpecError
@@ -16,10 +16,12 @@ from export_pipelines.timing.partitions import FORMATS, first_key, key_of, keys_
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]
 MIDNIGHT_ZONES = ["Africa/Cairo", "America/Havana", "America/Santiago", "Asia/Beirut"]
 """Zones whose clocks change at midnight, so that one day a year has no 00:00 or two of them."""
+QUARTER_ZONES = ["Pacific/Chatham"]
+"""Zones whose clocks change at a quarter to the hour, so that a window of an hour ends where no hour of that name is."""
 
 FIRST = date(2026, 2, 15)  # a Sunday
 UNTIL = datetime(2026, 12, 15, 9, 30, tzinfo=UTC)
-CHANGES = [datetime(2026, 3, 8), datetime(2026, 3, 29), datetime(2026, 10, 25), datetime(2026, 11, 1)]  # noqa: DTZ001
+CHANGES = [datetime(2026, month, day) for month, day in [(3, 8), (3, 29), (4, 5), (9, 27), (10, 25), (11, 1)]]  # noqa: DTZ001
 
 
 def dagsters(kind: str, zone: str) -> dg.TimeWindowPartitionsDefinition:
@@ -33,7 +35,7 @@ def dagsters(kind: str, zone: str) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-@pytest.mark.parametrize("zone", [*ZONES, *MIDNIGHT_ZONES])
+@pytest.mark.parametrize("zone", [*ZONES, *MIDNIGHT_ZONES, *QUARTER_ZONES])
 @pytest.mark.parametrize("kind", FORMATS)
 class TestDagster:
     def test_keys_are_equal(self, kind: str, zone: str) -> None:
@@ -65,9 +67,11 @@ class TestDagster:
 
 @given(
     st.sampled_from(sorted(FORMATS)),
-    st.sampled_from([*ZONES, *MIDNIGHT_ZONES, "Asia/Kathmandu", "Pacific/Apia", "Pacific/Chatham"]),
+    st.sampled_from([*ZONES, *MIDNIGHT_ZONES, *QUARTER_ZONES, "Asia/Kathmandu", "Pacific/Apia"]),
     st.datetimes(datetime(2020, 1, 2), datetime(2035, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC)),  # noqa: DTZ001
 )
+@example("hourly", "Pacific/Chatham", datetime(2020, 9, 26, 14, 0, tzinfo=UTC))
+@example("hourly", "Pacific/Chatham", datetime(2021, 4, 3, 14, 10, tzinfo=UTC))
 def test_each_instant_is_in_exactly_one_window(kind: str, zone: str, instant: datetime) -> None:
     before = window_of(kind, last_complete(kind, instant, zone), zone)
     current_key = key_of(kind, before.end)
