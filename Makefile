@@ -13,6 +13,7 @@ help:
 	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test   install what the tests need, and run them all"
 	@echo "make faults kill 50 publishers of 500,000 rows at random moments, in both layouts (about 10 minutes)"
+	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
 	@echo "make lock   pin the newest versions of all dependencies"

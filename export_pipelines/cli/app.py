@@ -15,6 +15,7 @@ from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError, SpecError
 
 if TYPE_CHECKING:
+    from export_pipelines.cli.views import Locations
     from export_pipelines.project import Project
     from export_pipelines.settings import Settings
 
@@ -42,6 +43,13 @@ class App:
         from export_pipelines.project import Project
 
         return Project.load(self.settings)
+
+    @cached_property
+    def locations(self) -> Locations:
+        """Where published files are."""
+        from export_pipelines.cli.views import Locations
+
+        return Locations(self.project)
 
     @cached_property
     def now(self) -> datetime:

@@ -20,15 +20,14 @@ from export_pipelines.cli.text import counted, duration, moment, size
 def command(app: App, name: str | None, partition: str | None, limit: int, files: bool) -> None:
     """List what was published, of all exports or of NAME, newest first."""
     from export_pipelines.cli.exports import known
-    from export_pipelines.cli.views import Locations, artifact
+    from export_pipelines.cli.views import artifact
     from export_pipelines.ledger.artifacts import find
 
     project = app.tolerant_project()
     if name is not None:
         known(project, name, partition)
     rows = find(project.ledger, export=name, partition=partition, limit=limit + 1)
-    locations = Locations(project)
-    found = [artifact(row, locations) for row in rows[:limit]]
+    found = [artifact(row, app.locations) for row in rows[:limit]]
     more = len(rows) > limit
     app.answer({"artifacts": found, "more": more}, lambda: _show(app, found, files=files, more=more))
 

@@ -66,12 +66,11 @@ def _materialize(app: App) -> list[dict[str, Any]]:
 
 
 def _outcome(app: App, export: str, partition: str, run_id: str) -> dict[str, Any]:
-    from export_pipelines.cli.views import Locations
     from export_pipelines.ledger import artifacts, runs
 
-    published = [r for r in artifacts.find(app.project.ledger, run_id=run_id) if r.manifest.export == export]
-    row = published[0] if published else None
-    attempt = next((run for run in runs.recent(app.project.ledger, export=export) if run.run_id == run_id), None)
+    ledger = app.project.ledger
+    row = next(iter(artifacts.find(ledger, export=export, run_id=run_id, limit=1)), None)
+    attempt = next(iter(runs.recent(ledger, export=export, run_id=run_id, limit=1)), None)
     return {
         "export": export,
         "partition": partition,
@@ -81,7 +80,7 @@ def _outcome(app: App, export: str, partition: str, run_id: str) -> dict[str, An
         "rows": attempt.rows if attempt else None,
         "bytes": attempt.bytes if attempt else None,
         "seconds": row.manifest.seconds if row else None,
-        "directory": Locations(app.project).uri(row.store, row.directory) if row else None,
+        "directory": app.locations.uri(row.store, row.directory) if row else None,
         "error": attempt.error if attempt else "it did not begin; see the run in Dagster",
     }
 

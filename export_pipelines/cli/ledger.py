@@ -26,7 +26,6 @@ def rebuild(ctx: click.Context) -> None:
     it is. Exits 1 if a store or a manifest cannot be read; what a store that cannot be read held stays registered.
     """
     from export_pipelines.cli.verify import finding
-    from export_pipelines.cli.views import Locations
     from export_pipelines.verify import rebuild as rebuild_store
 
     app: App = ctx.obj
@@ -36,7 +35,7 @@ def rebuild(ctx: click.Context) -> None:
         entry: dict[str, Any] = {"store": name, "artifacts": None, "unreadable": [], "error": None}
         try:
             number, unreadable = rebuild_store(project.store(name), project.ledger)
-            entry |= {"artifacts": number, "unreadable": [finding(f, Locations(project)) for f in unreadable]}
+            entry |= {"artifacts": number, "unreadable": [finding(f, app.locations) for f in unreadable]}
         except ExportError as error:
             entry["error"] = str(error)
         stores.append(entry)

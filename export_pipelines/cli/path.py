@@ -19,7 +19,7 @@ def command(app: App, name: str, partition: str | None) -> None:
     Exits 1 if there is none.
     """
     from export_pipelines.cli.exports import known
-    from export_pipelines.cli.views import Locations, artifact
+    from export_pipelines.cli.views import artifact
     from export_pipelines.ledger.artifacts import find
 
     project = app.project
@@ -29,7 +29,7 @@ def command(app: App, name: str, partition: str | None) -> None:
         what = f"partition {partition} of export {name}" if partition else f"export {name}"
         option = f" --partition {partition}" if partition else ""
         raise SpecError(f"nothing of {what} was published", hint=f"Produce it: exports run {name}{option}")
-    found = artifact(rows[0], Locations(project))
+    found = artifact(rows[0], app.locations)
     if found["row_limit"] is not None:
         app.say(f"Warning: made with --limit {found['row_limit']}, so it is not complete", style="yellow")
     app.answer(found, lambda: click.echo(found["directory"]))

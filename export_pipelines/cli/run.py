@@ -74,7 +74,7 @@ def _partitions(
 def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None) -> dict[str, Any]:
     """Publish one partition and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
-    from export_pipelines.cli.views import Locations, artifact
+    from export_pipelines.cli.views import artifact
 
     result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None}
     try:
@@ -85,7 +85,7 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
         return {**result, "reason": str(error)}
-    return {**result, "state": "published", "artifact": artifact(published.row, Locations(app.project))}
+    return {**result, "state": "published", "artifact": artifact(published.row, app.locations)}
 
 
 def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> None:

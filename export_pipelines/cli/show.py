@@ -29,14 +29,14 @@ def command(app: App, name: str) -> None:
 
 
 def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
-    from export_pipelines.cli.views import Locations, artifact, attempt, tick
+    from export_pipelines.cli.views import artifact, attempt, tick
     from export_pipelines.ledger import artifacts, runs
     from export_pipelines.sources.lineage import tables_read
     from export_pipelines.spec.paths import path_template
     from export_pipelines.timing.ticks import timings
     from export_pipelines.timing.upcoming import upcoming
 
-    ledger, locations = app.project.ledger, Locations(app.project)
+    ledger, locations = app.project.ledger, app.locations
     published = artifacts.find(ledger, export=export.name, limit=1)
     attempts = runs.recent(ledger, export=export.name, limit=1)
     return {

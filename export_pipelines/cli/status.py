@@ -60,12 +60,10 @@ def _schedules(app: App, latest: dict[str, RunRow]) -> list[dict[str, Any]]:
 
 def _stores(app: App) -> list[dict[str, Any]]:
     """The stores and how much still fits into those on disk."""
-    from export_pipelines.cli.views import Locations
-
-    locations = Locations(app.project)
     entries = []
     for name, spec in app.project.specs.stores.items():
-        entry: dict[str, Any] = {"store": name, "type": spec.type, "root": locations.uri(name, ""), "free_bytes": None}
+        root = app.locations.uri(name, "")
+        entry: dict[str, Any] = {"store": name, "type": spec.type, "root": root, "free_bytes": None}
         try:
             entry["free_bytes"] = app.project.store(name).free_bytes()
         except (ExportError, OSError) as error:

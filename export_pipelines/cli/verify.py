@@ -26,12 +26,10 @@ def command(ctx: click.Context, what: str | None) -> None:
     Names each file that is damaged, missing, or (without an argument) listed by no manifest. Exits 1 if there is one.
     The beginning of an artifact's id is enough.
     """
-    from export_pipelines.cli.views import Locations
-
     app: App = ctx.obj
-    project = app.tolerant_project()
+    app.tolerant_project()
     reports, errors = _verify(app, what)
-    findings = [finding(found, Locations(project)) for report in reports for found in report.problems]
+    findings = [finding(found, app.locations) for report in reports for found in report.problems]
     document = {
         "ok": not findings and not errors,
         "artifacts": sum(report.artifacts for report in reports),

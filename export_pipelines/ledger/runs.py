@@ -74,14 +74,14 @@ def finish(ledger: Ledger, number: int, state: State, **outcome: Any) -> None:
 
 
 def recent(
-    ledger: Ledger, *, export: str | None = None, state: State | None = None, limit: int | None = None
+    ledger: Ledger, *, export: str | None = None, run_id: str | None = None, limit: int | None = None
 ) -> list[RunRow]:
     """Attempts, newest first."""
     query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
     if export is not None:
         query = query.where(runs.c.export == export)
-    if state is not None:
-        query = query.where(runs.c.state == state)
+    if run_id is not None:
+        query = query.where(runs.c.run_id == run_id)
     with ledger.read() as connection:
         return [_run(row) for row in connection.execute(query)]
 

@@ -61,8 +61,9 @@ class DuckdbSource(Source):
     def _connect(self, datasets: Mapping[str, DatasetSpec]) -> duckdb.DuckDBPyConnection:
         path = _path(self._url)
         isfile = path.is_file()
-        spill = {"temp_directory": _spill(str(path) if isfile else uuid4().hex)}
-        connection = duckdb.connect(str(path) if isfile else ":memory:", read_only=isfile, config={**spill})
+        spill = _spill(str(path) if isfile else uuid4().hex)
+        database = str(path) if isfile else ":memory:"
+        connection = duckdb.connect(database, read_only=isfile, config={"temp_directory": spill})
         with ExitStack() as undo:
             undo.callback(connection.close)
             if not isfile:

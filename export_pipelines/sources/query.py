@@ -21,8 +21,9 @@ from sqlalchemy.sql.elements import ColumnElement, TextClause
 from sqlalchemy.sql.expression import TableClause
 
 from export_pipelines.errors import SpecError
-from export_pipelines.sources.sqltext import escape_colons, parameters, single_statement
+from export_pipelines.sources.sqltext import escape_colons
 from export_pipelines.spec.datasets import Condition, DatasetSpec
+from export_pipelines.spec.sqltext import parameters, single_statement
 
 Column = sa.ColumnElement[Any]
 Test = ColumnElement[bool]

@@ -25,10 +25,11 @@ from export_pipelines.sources.sqlite_columns import (
     sqlite_column,
     typed_query,
 )
-from export_pipelines.sources.sqltext import replace_parameters, single_statement
+from export_pipelines.sources.sqltext import replace_parameters
 from export_pipelines.sources.types import check_names, misfit, plain_type, target_schema
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import DatasetSpec
+from export_pipelines.spec.sqltext import single_statement
 
 DIALECT = sqlite.dialect(paramstyle="qmark")
 _BY_CLASS = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}

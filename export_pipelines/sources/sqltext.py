@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from export_pipelines.spec.sqltext import TOKEN, parameters, single_statement
-
-__all__ = [
-    "escape_colons",
-    "first_word",
-    "parameters",
-    "replace_parameters",
-    "replace_positions",
-    "single_statement",
-]
+from export_pipelines.spec.sqltext import TOKEN
 
 
 def replace_parameters(sql: str, replacement: Callable[[str], str]) -> str:

@@ -55,7 +55,7 @@ def window_of(kind: str, key: str, timezone: str) -> Window:
         else:
             start = datetime.strptime(key, pattern).replace(tzinfo=zone)
         end = _next(kind, start)
-        known = key_of(kind, start) == key and _floor(kind, start) == start and (kind != "hourly" or _exists(start))
+        known = key_of(kind, start) == key and _floor(kind, start) == start
     except (ValueError, OverflowError):
         known = False
     if not known:
@@ -104,8 +104,3 @@ def _next(kind: str, start: datetime) -> datetime:
     if kind == "monthly":
         return _floor("monthly", start + timedelta(days=32))
     return start + timedelta(days=7 if kind == "weekly" else 1)
-
-
-def _exists(local: datetime) -> bool:
-    """Whether the clock ever shows this time; daylight saving skips an hour in spring."""
-    return local.astimezone(UTC).astimezone(local.tzinfo).replace(fold=0) == local.replace(fold=0)

@@ -84,12 +84,12 @@ class AppendOnly:
         return self._buffer.getvalue()
 
 
-def document(*, spreadsheet_safe: bool = True) -> Document:
+def document(*, description: str = "Students of the day", spreadsheet_safe: bool = True) -> Document:
     """The fixed facts that the contract prints into files."""
     return Document(
         export="students",
         partition="2026-03-29",
-        description="Students of the day",
+        description=description,
         window_start=datetime(2026, 3, 29, tzinfo=BERLIN),
         window_end=datetime(2026, 3, 30, tzinfo=BERLIN),
         created_at=datetime(2026, 3, 30, 2, 0, 5, tzinfo=BERLIN),

@@ -4,8 +4,6 @@ import json
 import os
 import random
 import shutil
-import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,60 +15,9 @@ from export_pipelines.ledger import artifacts
 from export_pipelines.project import Project
 from export_pipelines.verify import is_manifest, verify
 from export_pipelines_tests.projects import environment, project, published_files, write_project
+from export_pipelines_tests.publishers import PUBLISH, big_project, killed, left, publishing
 
 DAY = "2026-01-05"
-PUBLISH = """
-import sys, uuid
-from export_pipelines.errors import ExportError
-from export_pipelines.ledger import artifacts
-from export_pipelines.project import Project
-made = Project.load()
-print("ready", flush=True)
-try:
-    made.run(made.request("big", "2026-01-05", run_id=uuid.uuid4().hex))
-except ExportError as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-"""
-
-
-def big_project(root: Path, *, rows: int, **entry: object) -> Project:
-    """A project whose export `big` has that many rows."""
-    with sqlite3.connect(root / "school.db") as connection:
-        connection.execute("create table numbers (id integer, name text, amount decimal(12,2))")
-        values = ((n, f"name of {n}", n / 100) for n in range(rows))
-        connection.executemany("insert into numbers values (?, ?, ?)", values)
-    connection.close()
-    datasets = {"numbers": {"table": "numbers"}}
-    connections = {"school": {"url": f"sqlite:///{root}/school.db", "batch_rows": 5000}}
-    return project(root, {"big": {"datasets": datasets, "formats": ["csv", "jsonl"], **entry}}, connections=connections)
-
-
-def publishing(root: Path) -> subprocess.Popen[str]:
-    """A process that has loaded everything and is about to publish."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PUBLISH],
-        env=os.environ | environment(root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def complete(root: Path) -> set[str]:
-    """Paths of all files outside staging, after asserting that each belongs to a manifest and equals it (I1, I2)."""
-    files = {path: data for path, data in published_files(root).items() if not path.startswith(".staging/")}
-    listed = set()
-    for path, data in files.items():
-        if is_manifest(path):
-            listed.add(path)
-            for entry in json.loads(data)["files"]:
-                name = str(Path(path).parent / entry["name"])
-                assert len(files[name]) == entry["bytes"], name
-                listed.add(name)
-    return listed
 
 
 @pytest.mark.parametrize("layout", ["artifact", "flat"])
@@ -81,20 +28,18 @@ def test_killed_at_random_moments(tmp_path: Path, layout: str) -> None:
     assert whole.wait() == 0
     seconds = time.monotonic() - began
     moments = random.Random(20260105)
-    killed = 0
+    kills = 0
     for _ in range(8):
-        process = publishing(tmp_path)
-        try:
-            process.wait(timeout=moments.random() * seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += process.wait() == -signal.SIGKILL
-        listed = complete(tmp_path)
+        kills += killed(publishing(tmp_path), moments, seconds)
+        found = left(tmp_path)
+        assert found.violations == []
         if layout == "artifact":  # a directory appears by one rename
-            assert listed == {path for path in published_files(tmp_path) if not path.startswith(".staging/")}
-    assert killed >= 3
+            assert found.listed == found.files
+    assert kills >= 3
     assert publishing(tmp_path).wait() == 0
-    assert complete(tmp_path) == set(published_files(tmp_path))
+    found = left(tmp_path)
+    assert found.violations == []
+    assert found.listed == set(published_files(tmp_path))
     assert not (tmp_path / "out" / ".staging").exists()
     assert verify(made.store("local"), made.ledger).problems == []
 
@@ -118,7 +63,7 @@ def test_ten_publishers_of_one_partition_take_turns(tmp_path: Path) -> None:
     done = results.count("0")
     assert done >= 1
     assert all(result == "0" or result.startswith("LeaseHeldError") for result in results)
-    complete(tmp_path)
+    assert left(tmp_path).violations == []
     manifests = [json.loads(data) for path, data in published_files(tmp_path).items() if is_manifest(path)]
     assert len(manifests) == done
     assert len(published_files(tmp_path)) == 3 * done

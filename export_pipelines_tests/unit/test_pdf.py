@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import random
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pdfplumber
 import pyarrow as pa
@@ -19,18 +17,10 @@ from export_pipelines.errors import FormatError
 from export_pipelines.formats.base import Document
 from export_pipelines.formats.pdf import PdfWriter
 from export_pipelines.spec.formats import PdfFormat
+from export_pipelines_tests.contracts import format_writing
 from export_pipelines_tests.pdf_reading import Run, Section, read_runs, read_sections
 
-BERLIN = ZoneInfo("Europe/Berlin")
-DOCUMENT = Document(
-    export="students",
-    partition="2026-03-29",
-    description="",
-    window_start=datetime(2026, 3, 29, tzinfo=BERLIN),
-    window_end=datetime(2026, 3, 30, tzinfo=BERLIN),
-    created_at=datetime(2026, 3, 30, 2, 0, 5, tzinfo=BERLIN),
-    spreadsheet_safe=True,
-)
+DOCUMENT = format_writing.document(description="")
 
 
 def report(*tables: pa.Table, document: Document = DOCUMENT, **options: Any) -> bytes:

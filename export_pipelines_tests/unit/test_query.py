@@ -18,15 +18,9 @@ from sqlalchemy.dialects import sqlite
 from export_pipelines.errors import SpecError
 from export_pipelines.sources.postgres_dialect import DIALECT
 from export_pipelines.sources.query import Query, bindable, build_statement, compile_query, relation
-from export_pipelines.sources.sqltext import (
-    escape_colons,
-    first_word,
-    parameters,
-    replace_parameters,
-    replace_positions,
-    single_statement,
-)
+from export_pipelines.sources.sqltext import escape_colons, first_word, replace_parameters, replace_positions
 from export_pipelines.spec.datasets import DatasetSpec
+from export_pipelines.spec.sqltext import parameters, single_statement
 
 DIALECTS = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": DIALECT}
 DAY = {"window_start": datetime(2024, 1, 1, tzinfo=UTC), "window_end": datetime(2024, 1, 2, tzinfo=UTC)}
