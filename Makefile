@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test faults fuzz lint check docs lock clean
+.PHONY: help demo dev test faults outage fuzz lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
 	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test   install what the tests need, and run them all"
 	@echo "make faults kill 50 publishers of 500,000 rows at random moments, in both layouts (about 10 minutes)"
+	@echo "make outage kill the sender of 550 failures during ten minutes without a mail server (about 15 minutes)"
 	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
@@ -44,6 +45,9 @@ test: $(VENV)/.dev
 faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/kill_publishers.py --layout artifact
 	$(BIN)/python benchmarks/kill_publishers.py --layout flat
+
+outage: $(VENV)/.dev
+	$(BIN)/python benchmarks/smtp_outage.py
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search export_pipelines_tests/unit

@@ -12,10 +12,12 @@
     │   ├── StorageError          the store refuses: disk full, no permission, name taken
     │   ├── UnsafePathError       a path would leave the store's root or follow a symlink
     │   ├── LeaseLostError        another run took over this partition; this one may not publish
-    │   └── DamagedArtifactError  a published file differs from its manifest
+    │   ├── DamagedArtifactError  a published file differs from its manifest
+    │   └── RecipientRefusedError a notification was refused for good
     └── TransientError            the same input may succeed later: retried with growing pauses
         ├── SourceUnavailableError   the database cannot be reached or dropped the connection
         ├── StorageUnavailableError  the store cannot be reached or dropped the connection
+        ├── RecipientUnavailableError a notification cannot be delivered now
         └── LeaseHeldError           another run is publishing this partition now
 
 `OnEmptySkip` is not an error but the signal that `on_empty: skip` ended a run without an artifact.
@@ -83,12 +85,20 @@ class DamagedArtifactError(PermanentError):
     """A published file differs from what its manifest says."""
 
 
+class RecipientRefusedError(PermanentError):
+    """A notification was refused for good: unknown address, wrong credentials."""
+
+
 class SourceUnavailableError(TransientError):
     """The database cannot be reached or dropped the connection."""
 
 
 class StorageUnavailableError(TransientError):
     """The store cannot be reached or dropped the connection."""
+
+
+class RecipientUnavailableError(TransientError):
+    """A notification cannot be delivered now: its server does not answer, or says to come back later."""
 
 
 class LeaseHeldError(TransientError):

@@ -5,30 +5,36 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
+from export_pipelines.checks.run import RunChecks
+from export_pipelines.checks.totals import open_with_totals, split_totals
 from export_pipelines.errors import EmptyExportError, OnEmptySkip, RowLimitExceededError, TransientError
 from export_pipelines.formats.base import Document
 from export_pipelines.formats.fileset import FileSet, plan_files
 from export_pipelines.ledger import artifacts, runs
-from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
+from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.leases import Lease, acquire
 from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.metrics_file import MetricsFile
+from export_pipelines.ledger.orphans import register_orphans
 from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.naming import MANIFEST_NAME, safe_partition, stamp
 from export_pipelines.spec.paths import directory_of
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.storage.base import Placement, Staging, Store, storage_error
-from export_pipelines.storage.manifest import Column, FileEntry, Manifest, WindowUtc
+from export_pipelines.storage.manifest import CheckResult, Column, FileEntry, Manifest, WindowUtc
 from export_pipelines.timing.partitions import Window
+from export_pipelines.verify import reread
 
 _log = logging.getLogger(__name__)
 _WORDLESS: dict[type[BaseException], str] = {KeyboardInterrupt: "Stopped by Ctrl-C"}
@@ -61,14 +67,17 @@ class Services:
     ledger: Ledger
     lease_seconds: float = 60
     lease_wait_seconds: float = 60
+    metrics: MetricsFile | None = None
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a run published, and its first rows to look at."""
+    """What a run published, its first rows to look at, and whether its checks held."""
 
     row: ArtifactRow
     preview: Mapping[str, pa.Table] = field(default_factory=dict)
+    checks: Sequence[CheckResult] = ()
+    """Those of the manifest, and what was found when the files were read again."""
 
     @property
     def manifest(self) -> Manifest:
@@ -83,34 +92,43 @@ class OpenExport:
         self.request = request
         self.services = services
         self.streams: Mapping[str, RecordStream] = {}
+        self.totals: Mapping[str, RecordStream] = {}
+        """Dataset -> what its control query gives."""
+        self.artifact: Artifact | None = None
+        """What was published, afterwards."""
         self.lease: Lease
         self._stack = ExitStack()
+        self.export_id = uuid.uuid4().hex
+        """Of this attempt, and of the artifact that it publishes."""
         self._attempt = 0
         self._outcome: tuple[runs.State, dict[str, Any]] = ("failed", {})
 
     def open(self, snapshot: Callable[[], Snapshot]) -> Self:
         """Take the lease, delete what dead runs left, and execute the queries by calling `snapshot`."""
-        request, services = self.request, self.services
+        request, services, name = self.request, self.services, self.request.export.name
         with self._stack:
             held = acquire(
                 services.ledger,
-                request.export.name,
+                name,
                 request.partition,
                 ttl_seconds=services.lease_seconds,
                 wait_seconds=services.lease_wait_seconds,
             )
             self.lease = self._stack.enter_context(held)
+            self._started = datetime.now(UTC)
             self._attempt = runs.start(
                 services.ledger,
                 run_id=request.run_id,
-                export=request.export.name,
+                export=name,
                 partition=request.partition,
-                now=datetime.now(UTC),
+                now=self._started,
+                export_id=self.export_id,
+                formats=",".join(_formats(request)),
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
-            _register_orphans(request, services)
-            self.streams = self._stack.enter_context(snapshot()).streams
+            register_orphans(services.ledger, services.store, export=name, partition=request.partition)
+            self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             self._check_empty()
             self._stack = self._stack.pop_all()
         return self
@@ -139,11 +157,30 @@ class OpenExport:
     def _record(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
         state, outcome = self._outcome
         if error is not None and not isinstance(error, OnEmptySkip):
-            state, outcome = "failed", {"error": str(error) or _WORDLESS.get(type(error), type(error).__name__)}
+            text = str(error) or _WORDLESS.get(type(error), type(error).__name__)
+            state, outcome = "failed", {"error": text, "hint": getattr(error, "hint", "") or None}
+        outcome["finished_at"] = datetime.now(UTC)
         try:
             runs.finish(self.services.ledger, self._attempt, state, **outcome)
         except TransientError as failure:  # the record of a result never changes the result
             _log.warning("recording the run of %s: %s", self.request.export.name, failure)
+        if self.services.metrics:
+            self.services.metrics.append(self._row(state, outcome))
+
+    def _row(self, state: runs.State, outcome: dict[str, Any]) -> runs.RunRow:
+        """This attempt as the ledger has it."""
+        request = self.request
+        values = dict.fromkeys(("finished_at", "artifact_id", "rows", "bytes", "error")) | outcome
+        return runs.RunRow(
+            run_id=request.run_id,
+            export=request.export.name,
+            partition=request.partition,
+            state=state,
+            started_at=self._started,
+            export_id=self.export_id,
+            formats=",".join(_formats(request)),
+            **values,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -159,12 +196,12 @@ def open_export(request: Request, source: Source, services: Services) -> OpenExp
     the partition, OnEmptySkip or EmptyExportError if there are no rows and the spec says so, and what `Source.open`
     raises.
     """
-    return OpenExport(request, services).open(lambda: _open(request, source))
+    return OpenExport(request, services).open(lambda: _open(request, source, totals=request.row_limit is None))
 
 
 def preview(request: Request, source: Source, *, rows: int) -> dict[str, pa.Table]:
     """Dataset -> its first rows, at most `rows`; takes no lease, writes nothing. Raises what `Source.open` raises."""
-    with _open(request, source) as snapshot:
+    with _open(request, source, totals=False) as snapshot:
         return {name: _head(stream, rows) for name, stream in snapshot.streams.items()}
 
 
@@ -180,8 +217,8 @@ def _head(stream: RecordStream, rows: int) -> pa.Table:
     return pa.Table.from_batches(batches, stream.schema)
 
 
-def _open(request: Request, source: Source) -> Snapshot:
-    """The datasets' results, with the values that every query may use."""
+def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
+    """The datasets' results and, with `totals`, those of their control queries."""
     start, end = request.window.utc()
     values = {
         "window_start": start,
@@ -190,7 +227,8 @@ def _open(request: Request, source: Source) -> Snapshot:
         "window_end_date": request.window.end.date(),
         "partition": request.partition,
     }
-    return source.open(request.export.spec.datasets, values=values)
+    datasets = request.export.spec.datasets
+    return open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
 
 
 def publish(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: None) -> Artifact:
@@ -202,30 +240,33 @@ def publish(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: No
     """
     began = time.monotonic()
     request, store = opened.request, opened.services.store
+    checks = RunChecks(request.export.spec, active=request.row_limit is None)
     with _staging(opened) as staging:
         preview: dict[str, pa.Table] = {}
-        entries, rows = _write(opened, staging, preview, on_rows)
-        schemas = {name: _columns(stream.schema) for name, stream in opened.streams.items()}
+        entries, rows = _write(opened, staging, preview=preview, checks=checks, on_rows=on_rows)
+        schemas = {name: [Column.of(f) for f in stream.schema] for name, stream in opened.streams.items()}
         seconds = round(time.monotonic() - began, 3)
-        manifest = _manifest(request, entries, rows=rows, schemas=schemas, seconds=seconds)
+        earlier = partial(artifacts.last_good, opened.services.ledger, request.export.name, before=request.window.start)
+        results = checks.results(rows, schemas, totals=opened.totals, earlier=earlier)
+        manifest = _manifest(opened, entries, rows=rows, schemas=schemas, seconds=seconds, checks=results)
         placement = _placement(request)
-        row = ArtifactRow(store.name, placement.manifest_path, manifest)
+        row = ArtifactRow(store.name, placement.manifest_path, manifest, manifest.good)
         opened.announce(placement)
         store.publish(staging, placement, entries, manifest=manifest.to_json(), fence=_registering(opened, row))
     opened.succeed("published", artifact_id=manifest.artifact_id, rows=manifest.total_rows, bytes=manifest.total_bytes)
-    return Artifact(row, preview)
+    opened.artifact = _reread(opened, Artifact(row, preview, results))
+    return opened.artifact
 
 
-def _register_orphans(request: Request, services: Services) -> None:
-    """Register artifacts whose run died after their manifest appeared and before the ledger's commit."""
-    store, ledger = services.store, services.ledger
-    orphans = runs.unsettled(ledger, export=request.export.name, partition=request.partition, store=store.name)
-    for number, path in orphans.items():
-        row = open_artifact(store, path) if store.size(path) is not None else None
-        with ledger.write() as connection:
-            if row and not artifacts.is_registered(connection, row.manifest.artifact_id):
-                artifacts.register(connection, row)
-            runs.settle(connection, number, row.manifest.artifact_id if row else None)
+def _reread(opened: OpenExport, artifact: Artifact) -> Artifact:
+    """The artifact after its files were read again, if the spec says so."""
+    if not opened.request.export.spec.reread or opened.request.row_limit is not None:
+        return artifact
+    result, row = reread(opened.services.store, artifact.row), artifact.row
+    if not result.passed:
+        artifacts.mark_bad(opened.services.ledger, row.manifest.artifact_id)
+        row = replace(row, good=False)
+    return replace(artifact, row=row, checks=[*artifact.checks, result])
 
 
 @contextmanager
@@ -245,7 +286,12 @@ def _staging(opened: OpenExport) -> Iterator[Staging]:
 
 
 def _write(
-    opened: OpenExport, staging: Staging, preview: dict[str, pa.Table], on_rows: Callable[[int], None]
+    opened: OpenExport,
+    staging: Staging,
+    *,
+    preview: dict[str, pa.Table],
+    checks: RunChecks,
+    on_rows: Callable[[int], None],
 ) -> tuple[list[FileEntry], dict[str, int]]:
     request, spec = opened.request, opened.request.export.spec
     planned = plan_files(spec.formats, list(opened.streams), export=request.export.name, suffix=_suffix(request))
@@ -253,10 +299,12 @@ def _write(
     try:
         for name, stream in opened.streams.items():
             files.begin(name, stream.schema)
+            checks.begin(name, stream.schema)
             for batch in _limited(opened, name, stream):
                 if spec.preview_rows and name not in preview:
                     preview[name] = pa.Table.from_batches([batch.slice(0, spec.preview_rows)])
                 files.write(batch)
+                checks.add(batch)
                 opened.lease.check()
                 on_rows(sum(files.rows.values()))
             files.end()
@@ -292,10 +340,11 @@ def _registering(opened: OpenExport, row: ArtifactRow) -> Iterator[None]:
         artifacts.register(connection, row)
 
 
-def _manifest(request: Request, files: list[FileEntry], **measured: Any) -> Manifest:
+def _manifest(opened: OpenExport, files: list[FileEntry], **measured: Any) -> Manifest:
+    request = opened.request
     start, end = request.window.utc()
     return Manifest(
-        artifact_id=uuid.uuid4().hex,
+        artifact_id=opened.export_id,
         export=request.export.name,
         partition=request.partition,
         window=WindowUtc(start=start, end=end),
@@ -341,9 +390,10 @@ def _suffix(request: Request) -> str:
     return f"_{_run8(request)}_{stamp(request.created_at)}" if flat else ""
 
 
+def _formats(request: Request) -> list[str]:
+    """The names of the export's formats, each once."""
+    return list(dict.fromkeys(format.type for format in request.export.spec.formats))
+
+
 def _run8(request: Request) -> str:
     return request.run_id[:8]
-
-
-def _columns(schema: pa.Schema) -> list[Column]:
-    return [Column(name=field.name, type=str(field.type), nullable=field.nullable) for field in schema]

@@ -79,12 +79,14 @@ class Project:
     def services(self, store: str) -> Services:
         """What a run that publishes to the store works with."""
         from export_pipelines.export import Services
+        from export_pipelines.ledger.metrics_file import MetricsFile
 
         return Services(
             store=self.store(store),
             ledger=self.ledger,
             lease_seconds=self.settings.lease_seconds,
             lease_wait_seconds=self.settings.lease_wait_seconds,
+            metrics=MetricsFile.from_settings(self.settings),
         )
 
     def run(self, request: Request, *, on_rows: Callable[[int], None] = lambda _: None) -> Artifact:

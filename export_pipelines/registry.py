@@ -26,6 +26,11 @@ STORES = {
     "local": "export_pipelines.storage.local:LocalStore",
     "s3": "export_pipelines.storage.s3:S3Store",
 }
+SENDERS = {
+    "email": "export_pipelines.notify.email:EmailSender",
+    "webhook": "export_pipelines.notify.webhook:WebhookSender",
+    "apprise": "export_pipelines.notify.apprise:AppriseSender",
+}
 
 
 def resolve(kind: str, registry: dict[str, str], name: str) -> Any:

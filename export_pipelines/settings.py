@@ -21,10 +21,19 @@ DEFAULTS = {
     "EXPORT_MAX_RECORDS": "10000000",
     "EXPORT_LEASE_SECONDS": "60",
     "EXPORT_LEASE_WAIT_SECONDS": "60",
+    "EXPORT_METRICS_FILE": "${env:EXPORT_STATE_PATH}/metrics.jsonl",
+    "EXPORT_METRICS_MAX_BYTES": "10000000",
+    "EXPORT_SILENT_MINUTES": "5",
+    "EXPORT_DAGSTER_URL": "http://127.0.0.1:3000",
+    "ENABLE_EMAIL_NOTIFICATIONS": "false",
+    "SMTP_PORT": "587",
+    "SMTP_USE_TLS": "true",
 }
 """Variable -> value where neither the environment nor the `.env` file sets it. Paths are relative to the directory in
 which the program starts."""
 
+_YES = frozenset({"true", "yes", "on", "1"})
+_NO = frozenset({"false", "no", "off", "0"})
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
 
 
@@ -68,6 +77,22 @@ class Settings:
     def lease_wait_seconds(self) -> float:
         """How long a run waits while another one publishes the same partition."""
         return self.number("EXPORT_LEASE_WAIT_SECONDS")
+
+    @property
+    def dagster_url(self) -> str:
+        """Where people reach the Dagster UI, without a slash at the end."""
+        return self.get("EXPORT_DAGSTER_URL").rstrip("/")
+
+    def optional(self, name: str) -> str | None:
+        """The variable's value, or None where it is unset or empty."""
+        return self.get(name) if self.variables.get(name) or name in DEFAULTS else None
+
+    def switch(self, name: str) -> bool:
+        """The variable as yes or no. Raises ConfigurationError if it is neither."""
+        text = self.get(name).strip().lower()
+        if text not in _YES | _NO:
+            raise ConfigurationError(f"environment variable {name} is {text!r}", hint="Write true or false")
+        return text in _YES
 
     def get(self, name: str) -> str:
         """The variable's value, with references in it resolved. Raises ConfigurationError if it is unset."""

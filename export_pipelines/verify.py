@@ -13,7 +13,8 @@ from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.spec.naming import MANIFEST_NAME
 from export_pipelines.storage.base import Store
-from export_pipelines.storage.manifest import FileEntry
+from export_pipelines.storage.manifest import CheckResult, FileEntry
+from export_pipelines.text import counted
 
 Kind = Literal["damaged", "missing", "unlisted", "unreadable", "unregistered"]
 _CHUNK_BYTES = 1024 * 1024
@@ -103,6 +104,19 @@ def verify_artifact(store: Store, row: ArtifactRow) -> Report:
     report = Report(artifacts=1)
     report.problems.extend(f for entry in row.manifest.files for f in _check_file(store, row, entry, report))
     return report
+
+
+def reread(store: Store, row: ArtifactRow) -> CheckResult:
+    """Whether the files of an artifact, just published, are as its manifest says; what cannot be read is not."""
+    try:
+        report = verify_artifact(store, row)
+        message = "; ".join(f"{found.path}: {found.message}" for found in report.problems)
+        values: dict[str, int | float | str] = {"files": report.files, "bytes": report.bytes}
+    except (ExportError, OSError) as error:
+        message, values = f"the published files cannot be read again: {error}", {}
+    passed = not message
+    message = message or f"{counted(len(row.manifest.files), 'file')} read again, as written"
+    return CheckResult(name="reread", dataset=None, passed=passed, blocking=True, message=message, values=values)
 
 
 def rebuild(store: Store, ledger: Ledger) -> tuple[int, list[Finding]]:

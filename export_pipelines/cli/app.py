@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError, SpecError
+from export_pipelines.text import counted
 
 if TYPE_CHECKING:
     from export_pipelines.cli.views import Locations

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, duration, moment, size
+from export_pipelines.text import counted, duration, moment, printable, size
 
 
 @click.command()
@@ -38,6 +38,7 @@ def _show(app: App, found: list[dict[str, Any]], *, files: bool, more: bool) -> 
     elif files:
         for entry in found:
             show_files(entry, timezone_of(app, entry["export"]))
+            show_checks(entry["checks"])
     else:
         _show_table(app, found)
     if more:
@@ -47,8 +48,10 @@ def _show(app: App, found: list[dict[str, Any]], *, files: bool, more: bool) -> 
 def _show_table(app: App, found: list[dict[str, Any]]) -> None:
     from export_pipelines.cli.output import show_table, table
 
-    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", "Formats")
-    for entry in found:
+    marks = [_mark(entry) for entry in found]
+    checks = ["Checks"] if any(marks) else []
+    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", *checks, "Formats")
+    for entry, mark in zip(found, marks, strict=True):
         formats = dict.fromkeys(file["format"] for file in entry["files"])
         limited = "" if entry["row_limit"] is None else " (limited)"
         result.add_row(
@@ -58,9 +61,28 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
             moment(entry["created_at"], timezone_of(app, entry["export"])),
             f"{entry['rows']:,}",
             size(entry["bytes"]),
+            *([mark] if checks else []),
             ", ".join(formats) + limited,
         )
     show_table(result, dispensable=("Formats",), wide="Export", folded=False)
+
+
+def _mark(entry: dict[str, Any]) -> str:
+    """`bad` if a blocking check failed, `warning` if another one did, else nothing."""
+    if not entry["good"]:
+        return "bad"
+    return "warning" if any(not check["passed"] for check in entry["checks"]) else ""
+
+
+def show_checks(checks: list[dict[str, Any]], *, stderr: bool = False) -> None:
+    """Print the checks that failed; blocking ones in red."""
+    from export_pipelines.cli.output import console
+
+    out = console(stderr=stderr)
+    for check in checks:
+        if not check["passed"]:
+            kind, style = ("Blocking check", "red") if check["blocking"] else ("Check", "yellow")
+            out.print(f"{kind} {check['name']} failed: {printable(check['message'])}", style=style)
 
 
 def timezone_of(app: App, export: str) -> str:

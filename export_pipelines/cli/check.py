@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted
+from export_pipelines.text import counted
 
 
 @click.command()

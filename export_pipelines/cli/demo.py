@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, size
 from export_pipelines.errors import ConfigurationError
+from export_pipelines.text import counted, size
 
 _DEMO_REFERENCE = "${env:EXPORT_DEMO_DB}"
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError
+from export_pipelines.text import counted
 
 
 @click.group()

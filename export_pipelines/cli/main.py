@@ -19,8 +19,14 @@ SECTIONS = {
         "show": "One export in full.",
         "schedules": "The next runs, and the partition that each will produce.",
         "artifacts": "What was published, newest first.",
-        "stats": "Rows, bytes, speed and failures per export.",
+        "history": "Attempts and how they ended, newest first.",
         "path": "Where the newest artifact is.",
+    },
+    "Watch": {
+        "health": "What is wrong now, one sentence each.",
+        "stats": "Runs, success, speed, rows and bytes per export.",
+        "report": "A page about the last days, to print or to send.",
+        "metrics": "The state of all exports as Prometheus reads it.",
     },
     "Produce": {
         "run": "Produce and publish partitions of one export.",
@@ -34,6 +40,7 @@ SECTIONS = {
         "demo": "Build the demo database that the shipped specs read.",
     },
     "Maintain": {
+        "notify": "Look at notifications, send them, try a recipient.",
         "ledger": "Look after the ledger.",
     },
 }

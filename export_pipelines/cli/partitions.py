@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from export_pipelines.cli.text import moment
 from export_pipelines.errors import SpecError
 from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.text import moment
 from export_pipelines.timing.partitions import Window, first_key, keys_between, last_complete, window_of
 
 

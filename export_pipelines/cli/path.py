@@ -32,4 +32,6 @@ def command(app: App, name: str, partition: str | None) -> None:
     found = artifact(rows[0], app.locations)
     if found["row_limit"] is not None:
         app.say(f"Warning: made with --limit {found['row_limit']}, so it is not complete", style="yellow")
+    if not found["good"]:
+        app.say("Warning: a blocking check failed, see: exports artifacts --files " + name, style="yellow")
     app.answer(found, lambda: click.echo(found["directory"]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, moment, printable
+from export_pipelines.text import counted, moment, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

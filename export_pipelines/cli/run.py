@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted
 from export_pipelines.errors import ExportError, OnEmptySkip
+from export_pipelines.text import counted
 
 if TYPE_CHECKING:
     from export_pipelines.spec.resolved import ResolvedExport
@@ -28,7 +28,8 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
     """Produce and publish one partition of export NAME, or all from --from to --to.
 
     Nothing runs while any spec file has mistakes. After a partition fails, the following ones are still produced, and
-    the exit code is 1. Ctrl-C stops cleanly: nothing of the current partition is published, and the exit code is 130.
+    the exit code is 1, as it is where a blocking check failed. Ctrl-C stops cleanly: nothing of the current partition
+    is published, and the exit code is 130.
     """
     from export_pipelines.cli.stopping import Stopped, stoppable
 
@@ -49,7 +50,7 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
         )
         code = stop.exit_code
     _conclude(app, name, results, keys)
-    ctx.exit(code or int(any(result["state"] == "failed" for result in results)))
+    ctx.exit(code or int(any(result["state"] == "failed" or _blocked(result) for result in results)))
 
 
 def _partitions(
@@ -74,9 +75,9 @@ def _partitions(
 def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None) -> dict[str, Any]:
     """Publish one partition and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
-    from export_pipelines.cli.views import artifact
+    from export_pipelines.cli.views import artifact, checks
 
-    result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None}
+    result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None, "checks": []}
     try:
         request = app.project.request(export.name, partition, run_id=str(uuid.uuid4()), row_limit=limit)
         with counting_rows(f"{export.name} {partition}") as on_rows:
@@ -85,18 +86,24 @@ def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
         return {**result, "reason": str(error)}
-    return {**result, "state": "published", "artifact": artifact(published.row, app.locations)}
+    shown = artifact(published.row, app.locations)
+    return {**result, "state": "published", "artifact": shown, "checks": checks(published.checks)}
 
 
 def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> None:
-    from export_pipelines.cli.artifacts import show_files
+    from export_pipelines.checks.plan import planned_checks
+    from export_pipelines.cli.artifacts import show_checks, show_files
 
     if result["state"] == "failed":
         app.say(f"Error: {result['reason']}", style="red")
     elif result["state"] == "skipped":
         app.say(result["reason"])
-    elif not app.json:
-        show_files(result["artifact"], export.timezone)
+    else:
+        if not app.json:
+            show_files(result["artifact"], export.timezone)
+        show_checks(result["checks"], stderr=True)
+        if result["artifact"]["row_limit"] is not None and planned_checks(export.spec):
+            app.say("Its checks were not evaluated, because of --limit")
 
 
 def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str]) -> None:
@@ -109,9 +116,16 @@ def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str
         if len(keys) > 1:
             parts = [f"{len(partitions):,} {state}" for state, partitions in counts.items() if partitions]
             failed = f". Failed: {', '.join(counts['failed'])}" if counts["failed"] else ""
+            blocked = [result["partition"] for result in results if _blocked(result)]
+            failed += f". Blocking checks failed: {', '.join(blocked)}" if blocked else ""
             app.say(f"{counted(len(keys), 'partition')}: {', '.join(parts) or 'none produced'}{failed}")
 
     app.answer(document, _show)
+
+
+def _blocked(result: dict[str, Any]) -> bool:
+    """Whether a blocking check failed."""
+    return any(check["blocking"] and not check["passed"] for check in result["checks"])
 
 
 _STATES = ("published", "skipped", "failed")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, moment
 from export_pipelines.errors import SpecError
+from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
     from export_pipelines.timing.ticks import Timing

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, moment
+from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
     from export_pipelines.cli.views import Locations
@@ -29,6 +30,7 @@ def command(app: App, name: str) -> None:
 
 
 def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
+    from export_pipelines.checks.plan import planned_checks
     from export_pipelines.cli.views import artifact, attempt, tick
     from export_pipelines.ledger import artifacts, runs
     from export_pipelines.sources.lineage import tables_read
@@ -49,6 +51,7 @@ def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
         "schedule_name": export.schedule_name,
         "timezone": export.timezone,
         "max_rows": export.max_rows,
+        "checks": [asdict(check) for check in planned_checks(export.spec)],
         "reads": {dataset: sorted(tables) for dataset, tables in tables_read(export).items()},
         "path_template": path_template(export),
         "path_example": _example(app, export, locations),
@@ -82,6 +85,7 @@ def _show(app: App, export: ResolvedExport, document: dict[str, Any]) -> None:
     for name, dataset in document["spec"]["datasets"].items():
         out.print(f"\nDataset {name}", style="bold")
         _show_dataset(dataset)
+    _show_checks(document["checks"])
     if document["next"]:
         out.print("\nNext runs", style="bold")
         show_ticks(document["next"], export.timezone)
@@ -133,12 +137,24 @@ def _show_dataset(dataset: dict[str, Any]) -> None:
 
     out, facts = console(), grid()
     for key, value in dataset.items():
-        if value and key != "sql":
+        if value and key not in ("sql", "checks"):
             facts.add_row(key, _plain(value))
     if facts.row_count:
         out.print(facts)
     if dataset["sql"]:
         out.print(dataset["sql"].strip())
+
+
+def _show_checks(checks: list[dict[str, Any]]) -> None:
+    from export_pipelines.cli.output import console, grid
+
+    if not checks:
+        return
+    out, facts = console(), grid()
+    for check in checks:
+        facts.add_row(check["name"], check["description"] + (" (blocking)" if check["blocking"] else ""))
+    out.print("\nChecks", style="bold")
+    out.print(facts)
 
 
 def _plain(value: Any) -> str:

@@ -2,74 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import day, rate, size
+from export_pipelines.text import change, day, duration, moment, percent, printable, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from export_pipelines.ledger.runs import RunRow
+    from export_pipelines.monitoring.stats import ExportStats
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--days", type=click.IntRange(min=1), metavar="N", help="Only of the last N days. Default: all.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=7, show_default=True, metavar="N", help="Of the last N days."
+)
+@click.option("--all", "everything", is_flag=True, help="Since the ledger began.")
+@click.option("--slowest", type=click.IntRange(min=1), metavar="N", help="Show the N slowest runs too.")
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, days: int | None) -> None:
-    """Sum up, per export, what was published and how many runs failed."""
+def command(app: App, name: str | None, days: int, everything: bool, slowest: int | None) -> None:
+    """Sum up, per export, how runs ended, how long they took and what they published."""
     from export_pipelines.cli.exports import known
+    from export_pipelines.cli.views import attempt
+    from export_pipelines.monitoring import stats
 
-    project = app.tolerant_project()
+    ledger = app.tolerant_project().ledger
     if name is not None:
-        known(project, name)
-    exports = _exports(app, name, days)
-    app.answer({"days": days, "exports": exports}, lambda: _show(app, exports))
+        known(app.project, name)
+    since = None if everything else app.now - timedelta(days=days)
+    exports = stats.run_stats(ledger, since=since, export=name)
+    total = stats.total_stats(ledger, since=since, export=name)
+    longest = stats.slowest(ledger, since=since, limit=slowest, export=name) if slowest else []
+    document = {
+        "days": None if everything else days,
+        "total": entry(total),
+        "exports": [{"export": found.export, **entry(found)} for found in exports],
+        "slowest": [attempt(row) for row in longest],
+    }
+    app.answer(document, lambda: _show(app, exports, total, longest))
 
 
-def _exports(app: App, name: str | None, days: int | None) -> list[dict[str, Any]]:
-    from export_pipelines.ledger import artifacts, runs
-
-    since = app.now - timedelta(days=days) if days else None
-    totals = {total.export: total for total in artifacts.totals(app.project.ledger, since=since)}
-    failures = runs.failures(app.project.ledger, since=since)
-    entries = []
-    for export in sorted({*totals, *failures}):
-        total = totals.get(export)
-        entry: dict[str, Any] = {
-            "export": export,
-            "artifacts": total.artifacts if total else 0,
-            "partitions": total.partitions if total else 0,
-            "rows": total.rows if total else 0,
-            "bytes": total.bytes if total else 0,
-            "seconds": round(total.seconds, 3) if total else 0.0,
-            "rows_per_second": rate(total.rows, total.seconds) if total else None,
-            "oldest": total.oldest if total else None,
-            "newest": total.newest if total else None,
-            "failures": failures.get(export, 0),
-        }
-        entries.append(entry)
-    return [entry for entry in entries if name in (None, entry["export"])]
+def entry(stats: ExportStats) -> dict[str, Any]:
+    """Statistics as part of a JSON document."""
+    return {
+        "runs": stats.runs,
+        "succeeded": stats.succeeded,
+        "failures": stats.failed,
+        "running": stats.running,
+        "success_rate": _rounded(stats.success_rate, 4),
+        "artifacts": stats.artifacts,
+        "partitions": stats.partitions,
+        "rows": stats.rows,
+        "bytes": stats.bytes,
+        "seconds": _rounded(stats.seconds, 3),
+        "average_seconds": _rounded(stats.average_seconds, 3),
+        "slowest_seconds": _rounded(stats.slowest_seconds, 3),
+        "rows_per_second": _rounded(stats.rows_per_second, 1),
+        "oldest": stats.oldest,
+        "newest": stats.newest,
+        "trend_percent": _rounded(stats.trend, 1),
+        "success_trend_points": _rounded(stats.success_trend, 1),
+    }
 
 
-def _show(app: App, exports: list[dict[str, Any]]) -> None:
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _show(app: App, exports: list[ExportStats], total: ExportStats, longest: list[RunRow]) -> None:
     from export_pipelines.cli.artifacts import timezone_of
     from export_pipelines.cli.output import show_table, table
 
     if not exports:
-        app.say("Nothing was produced in this time.")
+        app.say("Nothing was produced in this time. Look further back: --days 30, or --all")
         return
-    result = table("Export", ">Artifacts", ">Partitions", ">Rows", ">Size", ">Rows/s", "Oldest", "Newest", ">Failures")
-    for entry in exports:
-        result.add_row(
-            entry["export"],
-            f"{entry['artifacts']:,}",
-            f"{entry['partitions']:,}",
-            f"{entry['rows']:,}",
-            size(entry["bytes"]),
-            "-" if entry["rows_per_second"] is None else f"{entry['rows_per_second']:,.0f}",
-            day(entry["oldest"], timezone_of(app, entry["export"])),
-            day(entry["newest"], timezone_of(app, entry["export"])),
-            f"{entry['failures']:,}",
-        )
-    show_table(result, dispensable=("Oldest", "Partitions"), wide="Export", folded=False)
+    result = table("Export", ">Runs", ">Success", ">Average", ">Trend", ">Rows/s", ">Rows", ">Size", "Newest")
+    for found in exports:
+        _add(result, found.export, found, day(found.newest, timezone_of(app, found.export)))
+    if len(exports) > 1:
+        _add(result, "All exports", total, day(total.newest))
+    show_table(result, dispensable=("Newest", "Rows/s", "Trend"), wide="Export", folded=False)
+    if longest:
+        click.echo("\nSlowest runs")
+        _show_slowest(app, longest)
+
+
+def _add(result: Table, name: str, stats: ExportStats, newest: str) -> None:
+    result.add_row(
+        name,
+        f"{stats.runs:,}",
+        percent(stats.success_rate),
+        "-" if stats.average_seconds is None else duration(stats.average_seconds),
+        change(stats.trend),
+        "-" if stats.rows_per_second is None else f"{stats.rows_per_second:,.0f}",
+        f"{stats.rows:,}",
+        size(stats.bytes),
+        newest,
+    )
+
+
+def _show_slowest(app: App, longest: Iterable[RunRow]) -> None:
+    from export_pipelines.cli.artifacts import timezone_of
+    from export_pipelines.cli.output import show_table, table
+
+    result = table("Export", "Partition", "Started", ">Duration", ">Rows")
+    for row in longest:
+        started = moment(row.started_at, timezone_of(app, row.export))
+        took = "-" if row.seconds is None else duration(row.seconds)
+        result.add_row(printable(row.export), row.partition, started, took, f"{row.rows or 0:,}")
+    show_table(result, dispensable=("Started",), wide="Export", folded=False)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import first_sentence, moment, size
 from export_pipelines.errors import ExportError
+from export_pipelines.text import first_sentence, moment, size
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.runs import RunRow

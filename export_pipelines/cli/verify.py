@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.cli.text import counted, size
 from export_pipelines.errors import ExportError
+from export_pipelines.text import counted, size
 
 if TYPE_CHECKING:
     from export_pipelines.cli.views import Locations
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, what: str | None) -> None:
     """Re-read published files and compare them with their manifests: of all stores, one export or one artifact.
 
-    Names each file that is damaged, missing, or (without an argument) listed by no manifest. Exits 1 if there is one.
+    Names each file that is damaged, missing, or (without an argument) listed by no manifest. Exits 1 if there is one;
+    owners are notified of damage, once.
     The beginning of an artifact's id is enough.
     """
+    from export_pipelines.notify.damage import record_damage
+
     app: App = ctx.obj
-    app.tolerant_project()
+    project = app.tolerant_project()
     reports, errors = _verify(app, what)
+    record_damage(project, [found for report in reports for found in report.problems], app.now)
     findings = [finding(found, app.locations) for report in reports for found in report.problems]
     document = {
         "ok": not findings and not errors,

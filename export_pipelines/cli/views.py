@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from export_pipelines.cli.text import rate
 from export_pipelines.errors import ExportError
+from export_pipelines.text import rate
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.artifacts import ArtifactRow
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from export_pipelines.project import Project
     from export_pipelines.spec.problems import Problem
     from export_pipelines.storage.base import Store
+    from export_pipelines.storage.manifest import CheckResult
     from export_pipelines.timing.upcoming import Upcoming
 
 
@@ -57,13 +58,20 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
         "seconds": manifest.seconds,
         "rows_per_second": rate(manifest.total_rows, manifest.seconds),
         "row_limit": manifest.row_limit,
+        "good": row.good,
+        "checks": checks(manifest.checks),
         "files": files,
     }
 
 
+def checks(results: Sequence[CheckResult]) -> list[dict[str, Any]]:
+    """Whether checks held."""
+    return [result.model_dump() for result in results]
+
+
 def attempt(row: RunRow) -> dict[str, Any]:
     """One run and how it ended."""
-    return {name: getattr(row, name) for name in type(row).__dataclass_fields__}
+    return {**{name: getattr(row, name) for name in type(row).__dataclass_fields__}, "seconds": row.seconds}
 
 
 def tick(upcoming: Upcoming) -> dict[str, Any]:

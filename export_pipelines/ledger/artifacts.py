@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.ledger import Ledger
@@ -23,6 +23,8 @@ class ArtifactRow:
     store: str
     manifest_path: str
     manifest: Manifest
+    good: bool = True
+    """Whether no blocking check failed, neither before it was published nor afterwards."""
 
     @property
     def directory(self) -> str:
@@ -38,7 +40,7 @@ def open_artifact(store: Store, manifest_path: str) -> ArtifactRow:
     """The artifact of the manifest at this path. Raises StorageError if there is none, DamagedArtifactError."""
     with store.open(manifest_path) as file:
         manifest = parse_manifest(file.read(), where=store.uri(manifest_path))
-    return ArtifactRow(store.name, manifest_path, manifest)
+    return ArtifactRow(store.name, manifest_path, manifest, manifest.good)
 
 
 def register(connection: Connection, row: ArtifactRow) -> None:
@@ -54,8 +56,15 @@ def register(connection: Connection, row: ArtifactRow) -> None:
         "rows": manifest.total_rows,
         "bytes": manifest.total_bytes,
         "manifest": manifest.model_dump_json(),
+        "good": manifest.good,
     }
     connection.execute(artifacts.insert().values(values))
+
+
+def mark_bad(ledger: Ledger, artifact_id: str) -> None:
+    """Record that a blocking check failed after the artifact was published."""
+    with ledger.write() as connection:
+        connection.execute(update(artifacts).where(artifacts.c.artifact_id == artifact_id).values(good=False))
 
 
 def is_registered(connection: Connection, artifact_id: str) -> bool:
@@ -87,6 +96,21 @@ def find(
         return [_artifact(row) for row in connection.execute(query.limit(limit))]
 
 
+def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) -> ArtifactRow | None:
+    """The newest complete artifact without a failed blocking check, of the latest partition that has one.
+
+    With `before`, only of partitions whose windows begin before that instant. None if there is none.
+    """
+    c = artifacts.c
+    query = select(artifacts).where(c.export == export, c.good, c.row_limit.is_(None))
+    if before is not None:
+        query = query.where(c.window_start < before)
+    latest = query.order_by(c.window_start.desc(), c.created_at.desc(), c.artifact_id).limit(1)
+    with ledger.read() as connection:
+        row = connection.execute(latest).first()
+        return _artifact(row) if row else None
+
+
 def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
     """The artifact with this id, or with the only id that begins so. Raises SpecError if there is none, or several."""
     query = select(artifacts).where(artifacts.c.artifact_id.startswith(artifact_id, autoescape=True)).limit(2)
@@ -109,44 +133,6 @@ def newest_partitions(ledger: Ledger) -> dict[str, str]:
         return {row.export: row.partition for row in connection.execute(query.distinct())}
 
 
-@dataclass(frozen=True)
-class ExportTotals:
-    """What the ledger holds of one export."""
-
-    export: str
-    artifacts: int
-    partitions: int
-    rows: int
-    bytes: int
-    seconds: float
-    oldest: datetime
-    newest: datetime
-
-
-def totals(ledger: Ledger, *, since: datetime | None = None) -> list[ExportTotals]:
-    """Sums per export, by name, over all artifacts or those created since then."""
-    c = artifacts.c
-    query = select(
-        c.export,
-        func.count(),
-        func.count(c.partition.distinct()),
-        func.sum(c.rows),
-        func.sum(c.bytes),
-        func.sum(c.seconds),
-        func.min(c.created_at),
-        func.max(c.created_at),
-    )
-    if since is not None:
-        query = query.where(c.created_at >= since)
-    with ledger.read() as connection:
-        return [_totals(*row) for row in connection.execute(query.group_by(c.export).order_by(c.export))]
-
-
-def _totals(export: str, *values: Any) -> ExportTotals:
-    artifacts_, partitions, rows, size, seconds, oldest, newest = values
-    return ExportTotals(export, artifacts_, partitions, int(rows), int(size), float(seconds), oldest, newest)
-
-
 def _artifact(row: Row[Any]) -> ArtifactRow:
     manifest = parse_manifest(row.manifest.encode(), where=f"{row.artifact_id} in the ledger")
-    return ArtifactRow(row.store, row.manifest_path, manifest)
+    return ArtifactRow(row.store, row.manifest_path, manifest, row.good)

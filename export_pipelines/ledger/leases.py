@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -14,6 +13,7 @@ from typing import Self
 from sqlalchemy import Connection, bindparam, select, text, update
 
 from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
+from export_pipelines.ledger.heart import beating
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
@@ -43,7 +43,7 @@ class Lease:
     fence: int
     holder: str
     ttl_seconds: float
-    _ended: threading.Event = field(default_factory=threading.Event)
+    _heart: ExitStack = field(default_factory=ExitStack)
     _lost: bool = False
 
     def check(self) -> None:
@@ -63,13 +63,13 @@ class Lease:
             yield connection
 
     def __enter__(self) -> Self:
-        self._heart = threading.Thread(target=self._beat, name=f"lease {self.export}", daemon=True)
-        self._heart.start()
+        self._heart.enter_context(
+            beating(self._beat, seconds=self.ttl_seconds / 3, what=f"renewing the lease of {self.export}")
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._ended.set()
-        self._heart.join()
+        self._heart.close()
         mine = (leases.c.export == self.export, leases.c.partition == self.partition, leases.c.fence == self.fence)
         try:
             with self.ledger.write() as connection:
@@ -77,15 +77,11 @@ class Lease:
         except TransientError as failure:  # what was published stays published; the lease expires by itself
             _log.warning("releasing the lease of %s: %s", self.export, failure)
 
-    def _beat(self) -> None:
-        while not self._ended.wait(self.ttl_seconds / 3):
-            try:
-                with self.ledger.write() as connection:
-                    self._lost = not self._extend(connection)
-            except TransientError as error:  # the fence decides at the end; until then the next beat may succeed
-                _log.warning("renewing the lease of %s: %s", self.export, error)
-            if self._lost:
-                return
+    def _beat(self) -> bool:
+        """Renew; an unreachable ledger does not lose the lease: the fence decides at the end."""
+        with self.ledger.write() as connection:
+            self._lost = not self._extend(connection)
+        return not self._lost
 
     def _extend(self, connection: Connection) -> bool:
         mine = (

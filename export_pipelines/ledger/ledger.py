@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from export_pipelines.errors import ConfigurationError, TransientError
+from export_pipelines.ledger.migrations import upgrade
 from export_pipelines.ledger.tables import VERSION, metadata, versions
 
 _CREATE_LOCK = 0x45585054  # any number, the same in every process: guards the creation of tables on PostgreSQL
@@ -60,6 +61,12 @@ class Ledger:
             connection.begin(),
         ):
             yield connection
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        engine: Engine | None = self.__dict__.pop("engine", None)
+        if engine is not None:
+            engine.dispose()
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970 by the clock that all processes share: the database server's."""
@@ -123,11 +130,9 @@ def _create_file(path: Path) -> None:
 
 def _check_tables(engine: Engine) -> None:
     with engine.connect() as connection:  # without the write lock: readers need none
-        complete = inspect(connection).has_table(versions.name)
-    if not complete:
-        _create_tables(engine)
-    with engine.connect() as connection:
-        version = connection.execute(select(versions.c.version)).scalar_one()
+        version = _version(connection)
+    if version != VERSION:
+        version = _prepare_tables(engine)
     if version != VERSION:
         raise ConfigurationError(
             f"the ledger has version {version}, this program reads version {VERSION}",
@@ -135,10 +140,25 @@ def _check_tables(engine: Engine) -> None:
         )
 
 
-def _create_tables(engine: Engine) -> None:
+def _version(connection: Connection) -> int | None:
+    """The version of the tables, or None if there are none."""
+    if not inspect(connection).has_table(versions.name):
+        return None
+    version: int = connection.execute(select(versions.c.version)).scalar_one()
+    return version
+
+
+def _prepare_tables(engine: Engine) -> int:
+    """Create the tables, or bring older ones up to date; return the version that they have then."""
     with engine.connect().execution_options(ledger_write=True) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _CREATE_LOCK})
-        if not inspect(connection).has_table(versions.name):  # another process may have been quicker
+        version = _version(connection)  # another process may have been quicker
+        if version is None:
             metadata.create_all(connection)
             connection.execute(versions.insert().values(version=VERSION))
+        elif version < VERSION:
+            upgrade(connection, version)
+        else:
+            return version
+        return VERSION

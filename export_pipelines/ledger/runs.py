@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,12 +12,18 @@ from sqlalchemy import Connection, Row, func, select, update
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import runs
 
+_CHUNK = 500
+
 State = Literal["running", "published", "skipped", "failed", "died"]
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One attempt. `died` means that it ended without a word, seen by the next attempt."""
+    """One attempt. `died` means that it ended without a word, seen by the next attempt.
+
+    `export_id` is its own, and that of the artifact that it publishes; `formats` are comma-separated; `error` is the
+    whole text, `hint` the part of it that says what to do. Attempts of older ledgers have none of the three.
+    """
 
     run_id: str
     export: str
@@ -28,17 +35,26 @@ class RunRow:
     rows: int | None
     bytes: int | None
     error: str | None
+    hint: str | None = None
+    export_id: str | None = None
+    formats: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end; None before the end."""
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
 
-def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: datetime) -> int:
-    """Record a new attempt and return its number.
+def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: datetime, **identity: str) -> int:
+    """Record a new attempt and return its number; `identity` holds export_id and formats.
 
     The caller holds the partition's lease: earlier attempts that still look running have died.
     """
     unfinished = (runs.c.export == export, runs.c.partition == partition, runs.c.state == "running")
     with ledger.write() as connection:
         connection.execute(update(runs).where(*unfinished).values(state="died", finished_at=now))
-        values = {"run_id": run_id, "export": export, "partition": partition, "state": "running", "started_at": now}
+        what = {"run_id": run_id, "export": export, "partition": partition, **identity}
+        values = {**what, "state": "running", "started_at": now}
         number: int = connection.execute(runs.insert().values(values).returning(runs.c.id)).scalar_one()
         return number
 
@@ -67,23 +83,30 @@ def settle(connection: Connection, number: int, artifact_id: str | None) -> None
 
 
 def finish(ledger: Ledger, number: int, state: State, **outcome: Any) -> None:
-    """Record how the attempt ended; `outcome` holds artifact_id, rows, bytes or error."""
+    """Record how the attempt ended; `outcome` holds artifact_id, rows, bytes, error, hint, finished_at if not now."""
     with ledger.write() as connection:
         values = {"state": state, "finished_at": datetime.now(UTC), **outcome}
         connection.execute(update(runs).where(runs.c.id == number).values(values))
 
 
 def recent(
-    ledger: Ledger, *, export: str | None = None, run_id: str | None = None, limit: int | None = None
+    ledger: Ledger,
+    *,
+    export: str | None = None,
+    run_id: str | None = None,
+    states: Collection[State] = (),
+    limit: int | None = None,
 ) -> list[RunRow]:
-    """Attempts, newest first."""
+    """Attempts, newest first; of all states if none is given."""
     query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
     if export is not None:
         query = query.where(runs.c.export == export)
     if run_id is not None:
         query = query.where(runs.c.run_id == run_id)
+    if states:
+        query = query.where(runs.c.state.in_(states))
     with ledger.read() as connection:
-        return [_run(row) for row in connection.execute(query)]
+        return [run_row(row) for row in connection.execute(query)]
 
 
 def latest_by_export(ledger: Ledger) -> dict[str, RunRow]:
@@ -91,21 +114,27 @@ def latest_by_export(ledger: Ledger) -> dict[str, RunRow]:
     newest = select(func.max(runs.c.id)).group_by(runs.c.export)
     with ledger.read() as connection:
         rows = connection.execute(select(runs).where(runs.c.id.in_(newest)))
-        return {row.export: _run(row) for row in rows}
+        return {row.export: run_row(row) for row in rows}
 
 
-def failures(ledger: Ledger, *, since: datetime | None = None) -> dict[str, int]:
-    """Export -> how many attempts failed or died, in all or of those started since then."""
-    query = (
-        select(runs.c.export, func.count().label("number"))
-        .where(runs.c.state.in_(("failed", "died")))
-        .group_by(runs.c.export)
-    )
-    if since is not None:
-        query = query.where(runs.c.started_at >= since)
+def last_by_run(ledger: Ledger, run_ids: Sequence[str]) -> dict[str, dict[str, RunRow]]:
+    """Run -> export -> its last attempt in that run; runs without an attempt are left out."""
+    found: dict[str, dict[str, RunRow]] = {}
     with ledger.read() as connection:
-        return {row.export: row.number for row in connection.execute(query)}
+        for begin in range(0, len(run_ids), _CHUNK):
+            chosen = select(runs).where(runs.c.run_id.in_(run_ids[begin : begin + _CHUNK])).order_by(runs.c.id)
+            for row in connection.execute(chosen):
+                found.setdefault(row.run_id, {})[row.export] = run_row(row)
+    return found
 
 
-def _run(row: Row[Any]) -> RunRow:
+def bury(ledger: Ledger, run_ids: Sequence[str], now: datetime) -> None:
+    """Record that the attempts of these runs which look running have died."""
+    unfinished = (runs.c.run_id.in_(run_ids), runs.c.state == "running")
+    with ledger.write() as connection:
+        connection.execute(update(runs).where(*unfinished).values(state="died", finished_at=now))
+
+
+def run_row(row: Row[Any]) -> RunRow:
+    """The attempt in a row of `select(runs)`."""
     return RunRow(*(getattr(row, name) for name in RunRow.__dataclass_fields__))

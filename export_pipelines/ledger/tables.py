@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
     Float,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -18,9 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
+    true,
 )
 
-VERSION = 1
+VERSION = 2
 metadata = MetaData()
 
 
@@ -60,8 +64,10 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("manifest", Text, nullable=False),
+    Column("good", Boolean, nullable=False, server_default=true()),  # no blocking check failed
     Index("export_artifacts_by_partition", "export", "partition", "created_at"),
     Index("export_artifacts_by_run", "run_id"),
+    Index("export_artifacts_by_time", "created_at", "export", "partition", "rows", "bytes"),  # sums read nothing else
 )
 
 runs = Table(
@@ -80,8 +86,12 @@ runs = Table(
     Column("rows", BigInteger),
     Column("bytes", BigInteger),
     Column("error", Text),
+    Column("hint", Text),  # what to do about the error
+    Column("export_id", String(32)),  # of this attempt; the artifact that it publishes has the same id
+    Column("formats", String(200)),  # comma-separated
     Index("export_runs_by_partition", "export", "partition", "started_at"),
     Index("export_runs_by_time", "started_at"),
+    Index("export_runs_by_run", "run_id"),
 )
 
 leases = Table(
@@ -92,4 +102,91 @@ leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("holder", String(200)),
     Column("expires_at", Float, nullable=False),  # seconds since 1970 by the database server's clock
+)
+
+workers = Table(
+    "export_workers",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("store", String(63), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("expires_at", Float, nullable=False),  # seconds since 1970 by the database server's clock
+)
+
+events = Table(
+    "export_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(300), nullable=False, unique=True),  # what makes it one event however often it is seen
+    Column("kind", String(32), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("export", String(63)),
+    Column("partition", String(63)),
+    Column("run_id", String(64)),
+    Column("happened_at", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("details", Text, nullable=False),  # JSON
+    Column("routed_at", Instant),
+    Index("export_events_by_routed", "routed_at"),
+    Index("export_events_by_export", "export", "happened_at"),
+    Index("export_events_by_time", "happened_at"),
+)
+
+incidents = Table(
+    "export_incidents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("export", String(63), nullable=False),
+    Column("partition", String(63)),  # the latest that failed
+    Column("opened_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("escalated_at", Instant),
+    Column("closed_at", Instant),
+    Index("export_incidents_open", "export", "closed_at"),
+)
+
+messages = Table(
+    "export_messages",
+    metadata,
+    Column("message_id", String(120), primary_key=True),
+    Column("recipient", String(300), nullable=False),
+    Column("state", String(16), nullable=False),  # pending | sent | failed | off
+    Column("created_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("error", Text),
+    Index("export_messages_due", "state", "next_attempt_at"),
+    Index("export_messages_by_time", "created_at"),
+)
+
+notifications = Table(
+    "export_notifications",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", Integer, ForeignKey("export_events.id"), nullable=False),
+    Column("recipient", String(300), nullable=False),
+    Column("topic", String(120), nullable=False),  # what folds together
+    Column("due_at", Instant, nullable=False),
+    Column("message_id", String(120), ForeignKey("export_messages.message_id")),
+    UniqueConstraint("event_id", "recipient"),
+    Index("export_notifications_unbound", "message_id", "due_at"),
+    Index("export_notifications_by_topic", "recipient", "topic"),
+)
+
+pulses = Table(
+    "export_pulses",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("value", Float),
+)
+
+watches = Table(
+    "export_watches",
+    metadata,
+    Column("export", String(63), primary_key=True),
+    Column("timing", String(300), nullable=False),  # cron, timezone, partition: a change starts anew
+    Column("since", Instant, nullable=False),
 )

@@ -7,7 +7,9 @@ import dagster as dg
 
 from export_pipelines.errors import OnEmptySkip
 from export_pipelines.export import OpenExport
+from export_pipelines.orchestration.checks import check_results, check_specs
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
+from export_pipelines.orchestration.freshness import freshness_policy
 from export_pipelines.orchestration.lineage import upstream_keys
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
@@ -48,8 +50,10 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         retry_policy=retry_policy(spec.retries),
         code_version=export.spec_sha256[:12],
         output_required=False,  # `on_empty: skip`
+        check_specs=check_specs(export, asset_key(export.name)),
+        freshness_policy=freshness_policy(export),
     )
-    def _export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[OpenExport]]:
+    def _export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[OpenExport] | dg.AssetCheckResult]:
         with failing_clearly():
             request = project.request(
                 export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
@@ -58,8 +62,10 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
                 opened = project.open(request)
             except OnEmptySkip as skip:
                 context.log.info(str(skip))
-                return
-        yield dg.Output(opened)
+                opened = None
+        if opened is not None:
+            yield dg.Output(opened)  # the IO manager publishes before the next line
+        yield from check_results(export, opened.artifact if opened else None)
 
     return _export
 

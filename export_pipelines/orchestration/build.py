@@ -9,8 +9,8 @@ import dagster as dg
 from export_pipelines.orchestration.assets import export_asset, io_manager_key
 from export_pipelines.orchestration.io_managers import io_manager
 from export_pipelines.orchestration.lineage import external_assets
-from export_pipelines.orchestration.pools import pool_sensor
 from export_pipelines.orchestration.schedules import timing_job, timing_schedule
+from export_pipelines.orchestration.sensors import sensors
 from export_pipelines.project import Project
 from export_pipelines.timing.ticks import timings
 
@@ -30,7 +30,7 @@ def build_definitions(project: Project) -> dg.Definitions:
         assets=[*(export_asset(project, export) for export in exports), *external_assets(exports)],
         jobs=[job for _, job in planned],
         schedules=[timing_schedule(timing, job) for timing, job in planned],
-        sensors=[pool_sensor(project)],
+        sensors=sensors(project, [timing.name for timing, _ in planned]),
         resources={io_manager_key(store): io_manager(project, store) for store in project.specs.stores},
         executor=dg.in_process_executor,
     )

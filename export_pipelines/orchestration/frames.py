@@ -28,8 +28,9 @@ _BATCH_ROWS = 65_536
 def open_frames(context: dg.OutputContext, obj: Any, project: Project, store: str) -> OpenExport:
     """The asset's data under the partition's lease, ready to publish.
 
-    The asset is partitioned by hour, day, week or month; its metadata `exports/spec` may give `formats` (default: csv)
-    and any other key of an export that concerns files. Raises SpecError, ColumnTypeError, LeaseHeldError.
+    The asset is partitioned by hour, day, week or month; its metadata `exports/spec` may give `formats` (default: csv),
+    any other key of an export that concerns files, and `checks` by dataset. Raises SpecError, ColumnTypeError,
+    LeaseHeldError.
     """
     frames = obj if isinstance(obj, Mapping) else {context.asset_key.path[-1]: obj}
     streams = {
@@ -66,8 +67,14 @@ def _request(context: dg.OutputContext, datasets: list[str], project: Project, s
             hint="Give the asset a Daily-, Hourly-, Weekly- or MonthlyPartitionsDefinition",
         )
     given = dict((context.definition_metadata or {}).get(SPEC_METADATA) or {})
-    entry = {"formats": ["csv"], **given, "store": store, "source": "asset"}
-    spec = ExportSpec.model_validate({**entry, "datasets": {dataset: {"table": dataset} for dataset in datasets}})
+    checks = given.pop("checks", {})
+    if unknown := sorted(set(checks) - set(datasets)):
+        raise SpecError(
+            f"asset {name}: checks of {unknown[0]!r}, which it did not return", hint=f"Datasets: {', '.join(datasets)}"
+        )
+    described = {dataset: {"table": dataset, "checks": checks.get(dataset)} for dataset in datasets}
+    entry = {"formats": ["csv"], **given, "store": store, "source": "asset", "datasets": described}
+    spec = ExportSpec.model_validate(entry)
     window = context.asset_partitions_time_window
     timezone = context.asset_partitions_def.timezone
     export = ResolvedExport(

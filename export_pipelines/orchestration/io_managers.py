@@ -7,9 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from export_pipelines.export import OpenExport, publish
+from export_pipelines.export import Artifact, OpenExport, publish
 from export_pipelines.ledger import artifacts
 from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.workers import working
 from export_pipelines.orchestration.failures import failing_clearly
 from export_pipelines.orchestration.frames import open_frames
 from export_pipelines.orchestration.metadata import describe
@@ -36,11 +37,13 @@ class ArtifactIOManager(dg.IOManager):
             with opened:
                 artifact = publish(opened, on_rows=_Progress(context))
             context.add_output_metadata(describe(artifact, opened.services.store))
+            if opened is not obj:
+                _report(context, artifact)  # an export's asset does that itself
 
     def load_input(self, context: dg.InputContext) -> ArtifactRow:
         """The artifact that the upstream run published: never another run's, even if it is newer.
 
-        Raises dg.Failure if that run published none.
+        Raises dg.Failure if that run published none, or one of which a blocking check failed.
         """
         upstream = context.upstream_output
         run_id = upstream.run_id if upstream else ""
@@ -49,7 +52,20 @@ class ArtifactIOManager(dg.IOManager):
             raise dg.Failure(
                 f"run {run_id} published no artifact of {context.asset_key.to_user_string()}", allow_retries=False
             )
+        if not found[0].good:
+            what = f"artifact {found[0].manifest.artifact_id} of {context.asset_key.to_user_string()}"
+            raise dg.Failure(f"a blocking check of {what} failed", allow_retries=False)
         return found[0]
+
+
+def _report(context: dg.OutputContext, artifact: Artifact) -> None:
+    """Log the checks that failed. Raises dg.Failure if one of them is blocking."""
+    failed = [check for check in artifact.checks if not check.passed]
+    for check in failed:
+        context.log.warning(f"check {check.name} failed: {check.message}")
+    if any(check.blocking for check in failed):
+        names = ", ".join(check.name for check in failed if check.blocking)
+        raise dg.Failure(f"blocking checks failed: {names}", allow_retries=False)
 
 
 class LocalArtifactIOManager(ArtifactIOManager):
@@ -63,9 +79,18 @@ class S3ArtifactIOManager(ArtifactIOManager):
 _CLASSES = {"local": LocalArtifactIOManager, "s3": S3ArtifactIOManager}
 
 
-def io_manager(project: Project, store: str) -> ArtifactIOManager:
-    """The IO manager of the store; connects to nothing."""
-    return _CLASSES[project.specs.stores[store].type](project, store)
+def io_manager(project: Project, store: str) -> dg.IOManagerDefinition:
+    """The IO manager of the store; connects to nothing. While a run uses it, the ledger knows that the run is alive."""
+    manager = _CLASSES[project.specs.stores[store].type](project, store)
+
+    def _use(context: dg.InitResourceContext) -> Any:  # Dagster's annotation does not know of generators
+        if context.run is None:  # somebody loads an artifact outside a run
+            yield manager
+            return
+        with working(project.ledger, context.run.run_id, store, ttl_seconds=project.settings.lease_seconds):
+            yield manager
+
+    return dg.IOManagerDefinition(resource_fn=_use, description=f"Publishes to the store {store}")
 
 
 class _Progress:

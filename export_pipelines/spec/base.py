@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import time
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from export_pipelines.spec.naming import is_reserved
 
@@ -38,3 +49,24 @@ KeyName = Annotated[str, StringConstraints(pattern=KEY_NAME_PATTERN)]
 
 Text = Annotated[str, AfterValidator(_not_blank)]
 """Text with at least one visible character."""
+
+_TIME_PATTERN = r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$"
+
+
+def _time_of_day(value: object) -> object:
+    """Pydantic would take the number 8 for eight seconds past midnight, and times with a zone of their own."""
+    if isinstance(value, time) and value.tzinfo is None:
+        return value
+    if isinstance(value, str) and re.fullmatch(_TIME_PATTERN, value):
+        hours, minutes = value.split(":")
+        return time(int(hours), int(minutes))
+    raise PydanticCustomError("time_of_day", "should be a time of day such as 07:30")
+
+
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_time_of_day),
+    PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": _TIME_PATTERN}),
+]
+"""Hours and minutes, `7:30` or `07:30`, in a timezone that is given beside it."""

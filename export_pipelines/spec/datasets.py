@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import Discriminator, Field, Tag, WithJsonSchema, field_validator, model_validator
 
 from export_pipelines.spec.base import SpecModel, Text
+from export_pipelines.spec.checks import DatasetChecks
 
 WINDOW_PARAMS = {
     "window_start": "The instant at which the partition's window begins, in UTC.",
@@ -113,6 +114,11 @@ class DatasetSpec(SpecModel):
             "string, binary, date, time, timestamp, timestamptz, decimal(P,S)."
         ),
         examples=[{"total": "decimal(18,2)"}],
+    )
+    checks: DatasetChecks | None = Field(
+        None,
+        description="What must hold of the rows that were written.",
+        examples=[{"rows": {"min": 1}, "not_null": ["id"], "unique": ["id"]}],
     )
 
     @field_validator("types")

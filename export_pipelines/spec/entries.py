@@ -15,7 +15,9 @@ from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.document import Issue, Pair, line_of, pairs, plain, read_document, source_text
 from export_pipelines.spec.exports import ExportSpec
 from export_pipelines.spec.mistakes import validate
+from export_pipelines.spec.notify import NotifySpec, Scope
 from export_pipelines.spec.problems import Problem, SpecPath, advice, dotted, one_line
+from export_pipelines.spec.recipients import RecipientSpec
 from export_pipelines.spec.references import (
     has_reference,
     literal_secret,
@@ -31,12 +33,17 @@ SECTIONS: dict[str, Any] = {
     "stores": StoreSpec,
     "calendars": CalendarSpec,
     "schedules": ScheduleSpec,
+    "recipients": RecipientSpec,
+    "notify": NotifySpec,
     "exports": ExportSpec,
 }
 """Top-level key of a file -> the model of its entries."""
 
-_SECRET_KEY = ("secret_access_key",)
-_NAMES: dict[str, Any] = {"schedules": Name, "exports": Name}
+_WITH_SECRETS = ("connections", "stores", "recipients")
+"""Sections whose text may hold references."""
+
+_SECRET_KEYS = (("secret_access_key",), ("secret",))
+_NAMES: dict[str, Any] = {"schedules": Name, "notify": Scope, "exports": Name}
 
 
 @dataclass
@@ -61,6 +68,11 @@ class Entry:
         export = self.name if self.section == "exports" else None
         full = dotted((self.section, self.name, *path))
         self.problems.append(Problem(self.file, where, full, one_line(message), export))
+
+    def reported(self, path: SpecPath, beginning: str) -> bool:
+        """Whether a problem at the path has a message that begins like this."""
+        full = dotted((self.section, self.name, *path))
+        return any(problem.path == full and problem.message.startswith(beginning) for problem in self.problems)
 
 
 @dataclass
@@ -171,10 +183,11 @@ def _check(entry: Entry) -> None:
         entry.report(issue.path, issue.message, line=issue.line)
     broken = {issue.path for issue in issues}
     kind = SECTIONS[entry.section]
-    secret = entry.section in {"connections", "stores"}
     name_kind = _NAMES.get(entry.section, KeyName)
     name = validate(name_kind, entry.name, source=lambda path: None, secret=False)
-    result = validate(kind, entry.raw, source=lambda path: source_text(entry.pair.node, path), secret=secret)
+    result = validate(
+        kind, entry.raw, source=lambda path: source_text(entry.pair.node, path), secret=_hides_values(entry)
+    )
     for path, message in name.mistakes + result.mistakes:
         if path not in broken:
             entry.report(path, message)
@@ -184,20 +197,25 @@ def _check(entry: Entry) -> None:
     entry.value = result.value if not entry.problems else None
 
 
+def _hides_values(entry: Entry) -> bool:
+    """Whether messages must not show what the entry says. Addresses are no secrets, and hard to mend unseen."""
+    is_email = isinstance(entry.raw, dict) and entry.raw.get("type") == "email"
+    return entry.section in _WITH_SECRETS and not is_email
+
+
 def _check_references(entry: Entry) -> None:
-    """References must be well-formed; secrets must be references; exports hold neither."""
-    secret = entry.section in {"connections", "stores"}
+    """References must be well-formed; secrets must be references; the sections without secrets hold neither."""
     for path, text in strings(entry.raw):
-        if secret:
+        if entry.section in _WITH_SECRETS:
             if message := malformed_reference(text):
                 entry.report(path, message)
-            elif _is_literal(path, text):
-                variable = f"{entry.name}_{'SECRET' if path == _SECRET_KEY else 'PASSWORD'}".upper()
+            elif _is_literal(path, text) and not entry.reported(path, "holds a secret"):
+                variable = f"{entry.name}_{'SECRET' if path in _SECRET_KEYS else 'PASSWORD'}".upper()
                 hint = f"keep it in the environment and write `${{env:{variable.replace('-', '_')}}}` in its place"
                 entry.report(path, f"holds a secret in plain text; {hint}")
         elif path[-1:] != ("description",) and has_reference(text):
-            entry.report(path, "references such as `${env:NAME}` work in connections and stores only")
+            entry.report(path, "references such as `${env:NAME}` work in connections, stores and recipients only")
 
 
 def _is_literal(path: SpecPath, text: str) -> bool:
-    return bool(without_references(text)) if path == _SECRET_KEY else literal_secret(text)
+    return bool(without_references(text)) if path in _SECRET_KEYS else literal_secret(text)

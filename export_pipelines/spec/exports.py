@@ -13,6 +13,7 @@ from export_pipelines.spec.base import KeyName, Name, SpecModel
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.formats import FormatSpec
 from export_pipelines.spec.naming import check_path, check_path_template
+from export_pipelines.spec.notify import NotifySpec
 from export_pipelines.spec.schedules import PartitionKind, ScheduleRef
 
 OWNER_PATTERN = r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
@@ -98,6 +99,16 @@ class ExportSpec(SpecModel):
     retries: Retries = Field(
         default_factory=Retries, description="Retries of transient errors.", examples=[{"max_retries": 5}]
     )
+    reread: bool = Field(
+        False,
+        description="Read the published files again and compare them with the manifest; a difference fails the run.",
+        examples=[True],
+    )
+    notify: NotifySpec | None = Field(
+        None,
+        description="Who hears of this export; what is not given comes from the section `notify`.",
+        examples=[{"success": ["partner-hook"], "failure": ["ops"]}],
+    )
     max_runtime_seconds: int = Field(7200, ge=1, description="Dagster ends a run that takes longer.", examples=[600])
 
     @field_validator("path")
@@ -111,6 +122,13 @@ class ExportSpec(SpecModel):
         for key, text in value.items():
             if not re.fullmatch(r"[A-Za-z0-9_.-]{0,63}", text):
                 raise ValueError(f"tag {key!r}: {text!r} may hold letters, digits and _.- only, 63 at most")
+        return value
+
+    @field_validator("notify")
+    @classmethod
+    def _without_digests(cls, value: NotifySpec | None) -> NotifySpec | None:
+        if value is not None and (value.digest is not None or value.digests is not None):
+            raise ValueError("`digest` and `digests` belong to the section `notify`: summaries cover several exports")
         return value
 
     @model_validator(mode="after")

@@ -1,24 +1,21 @@
-"""Links between entries: the connection, store, schedule and calendar that an export names."""
+"""Links between entries: the connection, store, schedule, calendar and recipients that others name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
-from export_pipelines.errors import SpecError
 from export_pipelines.spec.countries import check_country
-from export_pipelines.spec.datasets import WINDOW_PARAMS, DatasetSpec
 from export_pipelines.spec.entries import Entry
-from export_pipelines.spec.exports import ExportSpec
-from export_pipelines.spec.problems import Problem, SpecPath, advice
+from export_pipelines.spec.problems import Problem, SpecPath, advice, hides_secret
+from export_pipelines.spec.queries import check_queries
+from export_pipelines.spec.recipients import Level
+from export_pipelines.spec.references import has_reference
 from export_pipelines.spec.schedules import PRESETS, ScheduleSpec, check_timezone
-from export_pipelines.spec.sqltext import parameters, single_statement
 from export_pipelines.spec.stores import LocalStoreSpec
 
 LOCAL_STORE = LocalStoreSpec(root="${env:EXPORT_STORAGE_PATH}")
@@ -66,7 +63,8 @@ class Links:
         hint = advice(name, names, others="none is defined")
         if self.unread and not hint.startswith("did"):
             return list(self.unread)
-        entry.report(path, f"unknown {section.removesuffix('s')} {name!r}; {hint}")
+        shown = "" if hides_secret(name) else f" {name!r}"
+        entry.report(path, f"unknown {section.removesuffix('s')}{shown}; {hint}")
         return []
 
 
@@ -93,8 +91,28 @@ def check_calendar(entry: Entry) -> None:
         entry.report(("subdivision",), "needs `country`")
 
 
+def check_notify(entry: Entry, links: Links, path: SpecPath = ()) -> None:
+    """Check that the recipients are defined that the entry names at the path. One with mistakes spoils nobody."""
+    raw = entry.raw
+    for step in path:
+        raw = raw.get(step) if isinstance(raw, dict) else None
+    for where, name in _recipients(raw):
+        if isinstance(name, str) and "@" not in name and not has_reference(name):
+            links.follow(entry, (*path, *where), section="recipients", name=name)
+
+
+def _recipients(raw: Any) -> Iterator[tuple[SpecPath, object]]:
+    """What `notify` names, each with its path."""
+    raw = raw if isinstance(raw, dict) else {}
+    escalation = raw.get("escalation")
+    lists: dict[SpecPath, Any] = {(level,): raw.get(level) for level in get_args(Level)}
+    lists["escalation", "to"] = escalation.get("to") if isinstance(escalation, dict) else None
+    for path, names in lists.items():
+        yield from (((*path, position), name) for position, name in enumerate(names if isinstance(names, list) else ()))
+
+
 def check_export(entry: Entry, links: Links) -> list[Problem]:
-    """Check what the export names, and its SQL. Returns the problems of others that spoil it."""
+    """Check what the export names, and its queries. Returns the problems of others that spoil it."""
     raw = entry.raw if isinstance(entry.raw, dict) else {}
     spoilers = links.follow(entry, ("source",), section="connections", name=raw.get("source"))
     spoilers += links.follow(entry, ("store",), section="stores", name=raw.get("store", "local"))
@@ -107,7 +125,8 @@ def check_export(entry: Entry, links: Links) -> list[Problem]:
     else:
         spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
     _check_hours(entry, raw, links)
-    _check_sql(entry, raw)
+    check_queries(entry)
+    check_notify(entry, links, ("notify",))
     return spoilers
 
 
@@ -134,33 +153,3 @@ def _shifts_by_part_of_an_hour(timezone: str) -> bool:
         return False
     offsets = {datetime(2026, month, 1, tzinfo=UTC).astimezone(zone).utcoffset() for month in range(1, 13)}
     return len({offset.total_seconds() % 3600 for offset in offsets if offset is not None}) > 1
-
-
-def _check_sql(entry: Entry, raw: dict[str, Any]) -> None:
-    """The SQL must be one statement, and every `:name` in it needs a value."""
-    for name, dataset in _datasets(entry, raw):
-        if dataset.sql is None:
-            continue
-        try:
-            single_statement(dataset.sql)
-        except SpecError as error:
-            entry.report(("datasets", name, "sql"), str(error))
-        for parameter in sorted(parameters(dataset.sql) - {*WINDOW_PARAMS, *dataset.params}):
-            hint = advice(f":{parameter}", [f":{known}" for known in (*WINDOW_PARAMS, *dataset.params)])
-            if not hint.startswith("did"):
-                hint = f"give it one under `params`; {hint}"
-            entry.report(("datasets", name, "sql"), f"parameter `:{parameter}` has no value; {hint}")
-
-
-def _datasets(entry: Entry, raw: dict[str, Any]) -> list[tuple[str, DatasetSpec]]:
-    """The datasets that are valid, even where the export is not."""
-    if isinstance(entry.value, ExportSpec):
-        return list(entry.value.datasets.items())
-    found = []
-    datasets = raw.get("datasets")
-    for name, dataset in datasets.items() if isinstance(datasets, dict) else ():
-        try:
-            found.append((name, DatasetSpec.model_validate(dataset)))
-        except ValidationError:
-            continue  # its mistakes are reported with the export's
-    return found

@@ -15,8 +15,10 @@ from export_pipelines.settings import Settings
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.entries import SECTIONS, Entry, Reading, read_entries
 from export_pipelines.spec.exports import ExportSpec
-from export_pipelines.spec.link import Links, check_calendar, check_export, check_schedule, inline_name
+from export_pipelines.spec.link import Links, check_calendar, check_export, check_notify, check_schedule, inline_name
+from export_pipelines.spec.notify import NotifySpec
 from export_pipelines.spec.problems import Problem
+from export_pipelines.spec.recipients import RecipientSpec
 from export_pipelines.spec.resolved import ResolvedExport, spec_sha256
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
@@ -31,12 +33,17 @@ class SpecSet:
     `schedules` holds the defined ones, the presets in use and the timings written in place. `quarantined` maps the name
     of an export that was left out to the problems that keep it out, also those of what it depends on. `files` are the
     files that were found, in the order in which they were read; none is no problem.
+
+    Whoever names a recipient in `notify`, here or in an export, may name one that `recipients` does not hold: a
+    recipient with a mistake is left out, and what names it stays, because notifications never change a result.
     """
 
     connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
     stores: Mapping[str, StoreSpec] = field(default_factory=dict)
     calendars: Mapping[str, CalendarSpec] = field(default_factory=dict)
     schedules: Mapping[str, ScheduleSpec] = field(default_factory=dict)
+    recipients: Mapping[str, RecipientSpec] = field(default_factory=dict)
+    notify: Mapping[str, NotifySpec] = field(default_factory=dict)
     exports: Mapping[str, ResolvedExport] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     quarantined: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
@@ -63,6 +70,8 @@ def load_specs(directory: Path | Sequence[Path], *, settings: Settings) -> SpecS
         stores=links.known("stores"),
         calendars=links.known("calendars"),
         schedules={**links.good.get("schedules", {}), **schedules},
+        recipients=links.known("recipients"),
+        notify=links.known("notify"),
         exports=exports,
         problems=_sorted(reading),
         quarantined=spoilers,
@@ -90,6 +99,10 @@ def _link(reading: Reading) -> tuple[Links, dict[str, list[Problem]]]:
         check_calendar(entry)
     links.settle(sections["calendars"])
     links.settle(sections["schedules"], {e.name: check_schedule(e, links) for e in sections["schedules"]})
+    links.settle(sections["recipients"])
+    for entry in sections["notify"]:
+        check_notify(entry, links)
+    links.settle(sections["notify"])
     links.settle(sections["exports"], {e.name: check_export(e, links) for e in sections["exports"]})
     return links, links.bad.get("exports", {})
 

@@ -12,12 +12,15 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from export_pipelines.spec.base import KEY_NAME_PATTERN, NAME_PATTERN
+from export_pipelines.spec.checks import DatasetChecks
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.exports import LABEL_PATTERN, OWNER_PATTERN, ExportSpec
 from export_pipelines.spec.locate import Place, fields, members
 from export_pipelines.spec.naming import is_reserved
-from export_pipelines.spec.problems import advice, short
+from export_pipelines.spec.notify import REFERENCE_PATTERN, SCOPE_PATTERN, NotifySpec
+from export_pipelines.spec.problems import advice, hides_secret, short
+from export_pipelines.spec.recipients import ADDRESS_PATTERN
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 
 _EXPECTED = {
@@ -40,6 +43,9 @@ _EXPECTED = {
     "date_parsing": "a date such as 2026-01-31",
     "date_from_datetime_parsing": "a date such as 2026-01-31",
     "date_from_datetime_inexact": "a date without a time, such as 2026-01-31",
+    "time_of_day": "a time of day such as 07:30",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
 }
 _LIMITS = {
     "greater_than": "should be greater than {gt}",
@@ -57,10 +63,15 @@ _RULES = {
     KEY_NAME_PATTERN: "use lower-case letters, digits, `_` and `-`, beginning with a letter, 63 characters at most",
     LABEL_PATTERN: "use letters, digits, `_`, `-` and `.`, beginning with a letter or digit, 63 characters at most",
     OWNER_PATTERN: "use `team:name` or an e-mail address",
+    SCOPE_PATTERN: "use `default`, `org:NAME`, or an owner: `team:NAME` or an e-mail address",
+    ADDRESS_PATTERN: "use an e-mail address such as ops@example.org, without a name",
+    REFERENCE_PATTERN: "use the name of a recipient or an e-mail address",
 }
 _HOMES: dict[str, type[BaseModel]] = {
     "an export": ExportSpec,
     "a dataset of an export": DatasetSpec,
+    "`checks` of a dataset": DatasetChecks,
+    "`notify`": NotifySpec,
     "a schedule": ScheduleSpec,
     "a calendar": CalendarSpec,
     "a connection": ConnectionSpec,
@@ -70,9 +81,10 @@ _HOMES: dict[str, type[BaseModel]] = {
 def explain(error: ErrorDetails, place: Place, *, source: str | None, secret: bool) -> str:
     """The error in plain words.
 
-    `source` is what the file says for a plain scalar. Where `secret` is true the value is not shown.
+    `source` is what the file says for a plain scalar. Where `secret` is true the value is not shown, nor is a URL.
     """
     kind, context = error["type"], error.get("ctx", {})
+    secret = secret or hides_secret(error["input"])
     got = "" if secret else _got(error["input"])
     if kind in _SPECIAL:
         return _SPECIAL[kind](error, place, secret)
@@ -93,7 +105,8 @@ def _choice(error: ErrorDetails, place: Place, secret: bool) -> str:
     given = error["input"]
     if given is None:
         return f"should be one of {', '.join(known)}, and nothing is given"
-    return f"{short(given)} is not known; {advice(str(given), known)}"
+    shown = "this" if hides_secret(given) else short(given)
+    return f"{shown} is not known; {advice(str(given), known)}"
 
 
 def _got(value: object) -> str:
@@ -138,7 +151,11 @@ def _unknown_key(error: ErrorDetails, place: Place, secret: bool) -> str:
 
 def _unknown_tag(error: ErrorDetails, place: Place, secret: bool) -> str:
     tag, known = str(error["ctx"]["tag"]), [name for name, _ in members(place.kind)]
-    return f"unknown {_noun(known)} {short(tag)}; {advice(tag, known)}"
+    shown = "type" if hides_secret(tag) else f"{_noun(known)} {short(tag)}"
+    hint = advice(tag, known)
+    if "apprise" in known and not hint.startswith("did"):
+        hint += "; Slack, Teams and many others go through apprise"
+    return f"unknown {shown}; {hint}"
 
 
 def _no_tag(error: ErrorDetails, place: Place, secret: bool) -> str:
@@ -149,7 +166,8 @@ def _not_a_union(error: ErrorDetails, place: Place, secret: bool) -> str:
     known = [name for name, _ in members(place.kind)]
     if "csv" in known:
         return f"should be a format ({', '.join(known)}) or a mapping with `type`{_got(error['input'])}"
-    return "should be a mapping (`key: value`)" + (f" with `type`: {' or '.join(known)}" if known else "")
+    choices = f" with `type`: {', '.join(known[:-1])} or {known[-1]}" if known else ""
+    return f"should be a mapping (`key: value`){choices}"
 
 
 def _noun(known: list[str]) -> str:
@@ -160,11 +178,18 @@ def _pattern(error: ErrorDetails, place: Place, secret: bool) -> str:
     rule = _RULES.get(error["ctx"]["pattern"])
     given = "this" if secret else short(error["input"])
     if rule:
-        better = slug(str(error["input"])) if "lower-case" in rule and not secret else ""
+        better = "" if secret else _better(str(error["input"]), rule)
         return f"{given} is not allowed; {rule}" + (f", for example `{better}`" if better else "")
     if place.field and place.field.examples:
         return f"{given} is not allowed; {place.field.description} Example: {flow(place.field.examples[0])}"
     return f"{given} is not allowed"
+
+
+def _better(text: str, rule: str) -> str:
+    """A text that follows the rule and resembles this one, or ""."""
+    if rule == _RULES[SCOPE_PATTERN]:
+        return f"org:{text}" if re.fullmatch(LABEL_PATTERN, text) else ""
+    return slug(text) if "lower-case" in rule else ""
 
 
 def slug(text: str) -> str:

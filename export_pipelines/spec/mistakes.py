@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -130,12 +130,16 @@ class _Search:
         return True
 
     def _choose(self, place: Place) -> bool:
-        """Give an entry without a valid `type` the member that knows most of its keys."""
+        """Give an entry without a valid `type` the one that was meant, or whose keys it has, if only one fits best."""
         entry = _at(self.raw, place.path)
         if not isinstance(entry, dict):
             return False
-        entry["type"] = max(members(place.kind), key=lambda member: len(entry.keys() & fields(member[1]).keys()))[0]
-        return True
+        known = {tag: len(entry.keys() & fields(model).keys()) for tag, model in members(place.kind)}
+        near = _near(str(entry.get("type")), known)
+        best = [near] if near else [tag for tag, count in known.items() if count == max(known.values())]
+        if len(best) == 1:
+            entry["type"] = best[0]
+        return len(best) == 1
 
 
 _PLAIN_VALUE = "should be one value: text, a number, true, false, a date or null"
@@ -143,7 +147,11 @@ _PLAIN_VALUE = "should be one value: text, a number, true, false, a date or null
 
 def _meant(key: str, place: Place) -> str:
     known = fields(place.owner) if isinstance(place.owner, type) and issubclass(place.owner, BaseModel) else {}
-    match = re.fullmatch(r"did you mean `(.+)`\?", advice(key, known))
+    return _near(key, known)
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    match = re.fullmatch(r"did you mean `(.+)`\?", advice(word, known))
     return match[1] if match else ""
 
 

@@ -7,6 +7,8 @@ from pydantic import Field
 from export_pipelines.spec.base import KeyName, Name, SpecModel
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.exports import ExportSpec
+from export_pipelines.spec.notify import NotifySpec, Scope
+from export_pipelines.spec.recipients import RecipientSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -31,6 +33,16 @@ class SpecFile(SpecModel):
         default_factory=dict,
         description="Timings that exports share.",
         examples=[{"nightly": {"cron": "0 2 * * *"}}],
+    )
+    recipients: dict[KeyName, RecipientSpec] = Field(
+        default_factory=dict,
+        description="Who can be notified.",
+        examples=[{"ops": {"type": "email", "to": ["ops@example.org"]}}],
+    )
+    notify: dict[Scope, NotifySpec] = Field(
+        default_factory=dict,
+        description="Who hears of what: `default`, `org:NAME`, or an owner as exports name it.",
+        examples=[{"default": {"failure": ["ops"]}, "team:registrar": {"failure": ["registrar@example.org"]}}],
     )
     exports: dict[Name, ExportSpec] = Field(
         default_factory=dict,

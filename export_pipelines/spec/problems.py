@@ -50,6 +50,11 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:56]}…{text[0] if text[0] in chr(34) + chr(39) else ''}"
 
 
+def hides_secret(value: object) -> bool:
+    """Whether the value may hold a secret wherever it stands: the URL of a service is one in itself."""
+    return isinstance(value, str) and "://" in value
+
+
 def one_line(text: str) -> str:
     """The text with line ends and control characters made visible, so that a problem is one line."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

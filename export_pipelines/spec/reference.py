@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from export_pipelines.spec.checks import ControlTotal, DatasetChecks, RowsCheck
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import WINDOW_PARAMS, Condition, DatasetSpec, Search
 from export_pipelines.spec.exports import ExportSpec, Retries
@@ -17,6 +18,8 @@ from export_pipelines.spec.locate import bare, fields, members
 from export_pipelines.spec.messages import flow
 from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.naming import DEFAULT_PATHS, PLACEHOLDERS
+from export_pipelines.spec.notify import Digests, Escalation, NotifySpec
+from export_pipelines.spec.recipients import QuietHours, RecipientSpec
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 from export_pipelines.spec.typenames import default_of, type_of
@@ -31,20 +34,29 @@ Exports are described in YAML files: all `*.yaml` and `*.yml` files below the di
 connection may be in one file and the exports that read from it in another; a name may be defined once only.
 
 `exports check` lists every mistake in every file, each with file, line and what to do. An export with a mistake, or one
-that names something with a mistake, is left out and all others work.
+that names something with a mistake, is left out and all others work. Recipients are different: an export that names one
+with a mistake works, and that recipient hears nothing.
 
 ```yaml
 connections:
   school: {url: "postgresql://report:${env:SCHOOL_PASSWORD}@db/school"}
 schedules:
   nightly: {cron: "0 2 * * *", timezone: Europe/Berlin}
+recipients:
+  ops: {type: email, to: [ops@example.org]}
+notify:
+  default: {failure: [ops], warning: [ops], digest: [ops]}
 exports:
   students:
     description: Active students, for the registrar
     schedule: nightly
     source: school
     datasets:
-      students: {table: students, filters: {status: active}, order_by: [id]}
+      students:
+        table: students
+        filters: {status: active}
+        order_by: [id]
+        checks: {rows: {min: 1}, unique: [id], blocking: [unique]}
     formats: [csv, xlsx]
 ```
 
@@ -56,14 +68,15 @@ For completion and checks while you type, write the JSON Schema to a file with
 SECRETS = """\
 ## Secrets
 
-Text of connections and stores may hold references, which are resolved where they are used and never logged:
+Text of connections, stores and recipients may hold references, which are resolved where they are used and never logged:
 
 | reference | stands for |
 |---|---|
 | `${env:NAME}` | the environment variable NAME, also from the `.env` file |
 | `${file:/run/secrets/name}` | the content of a file, without surrounding white space |
 
-A password in a URL, or a `secret_access_key`, that is written out is a mistake.
+A password in a URL, a `secret_access_key`, the `secret` of a webhook, or a whole Apprise URL, that is written out is a
+mistake.
 """
 
 YAML_NOTES = """\
@@ -92,6 +105,22 @@ _DATASETS = """\
 One entry under `datasets:` of an export. A value is text, a number, true, false, a date, a date with time, or null."""
 
 
+_CHECKS = """\
+The key `checks` of a dataset. A check that fails is a warning; one that is `blocking` fails the run, and the artifact,
+although it is published, does not count as good."""
+
+_RECIPIENTS = """\
+One entry under `recipients:`. `notify` and escalations name recipients; they may also hold an e-mail address in place
+of a name."""
+
+_NOTIFY = """\
+One entry under `notify:`, and the key `notify` of an export. The entry's name is its scope: `org:NAME` is for the
+exports of the organisation, `team:NAME` or an e-mail address for the exports of that owner, `default` for all. An empty
+list is given too: it says that nobody hears of it. The owners of an export are one scope together; an owner who is an
+e-mail address hears of failures and warnings without an entry. `digest` and `digests` belong to the section only, not
+to an export."""
+
+
 def reference_markdown() -> str:
     """The whole page as Markdown."""
     body = [*_sections(), SECRETS, YAML_NOTES]
@@ -110,6 +139,9 @@ def _sections() -> list[str]:
         _section("## Datasets", DatasetSpec, _DATASETS),
         _section("### Comparisons", Condition, "One value under `filters:`, such as `{ge: 1, lt: 10}`."),
         _section("### Search", Search, "The key `search` of a dataset."),
+        _section("### Checks", DatasetChecks, _CHECKS),
+        _section("### Number of rows", RowsCheck, "The key `rows` of `checks`."),
+        _section("### Control total", ControlTotal, "The key `control_total` of `checks`."),
         _list("### Query parameters", "Every `sql` may use these, and those of its `params`:", ":%s", WINDOW_PARAMS),
         _kinds("## Formats", FormatSpec, _FORMATS),
         _section("## Connections", ConnectionSpec, "One entry under `connections:`."),
@@ -117,6 +149,11 @@ def _sections() -> list[str]:
         _section("## Schedules", ScheduleSpec, "One entry under `schedules:`, or `schedule:` of an export."),
         _list("### Presets", "Schedules that exist unless they are defined, in UTC:", "%s", presets),
         _section("## Calendars", CalendarSpec, "One entry under `calendars:`."),
+        _kinds("## Recipients", RecipientSpec, _RECIPIENTS),
+        _section("### Quiet hours", QuietHours, "The key `quiet_hours` of a recipient."),
+        _section("## Notify", NotifySpec, _NOTIFY),
+        _section("### Escalation", Escalation, "The key `escalation` of `notify`."),
+        _section("### Digests", Digests, "The key `digests` of `notify`."),
     ]
 
 

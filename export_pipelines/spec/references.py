@@ -11,7 +11,7 @@ from export_pipelines.spec.problems import SpecPath
 
 _REFERENCE = re.compile(r"\$\{(env:[A-Za-z_][A-Za-z0-9_]*|file:[^}\s]+)\}")
 _BARE_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-SECRET_KEYS = re.compile(r"pass(?:word|wd)|pwd|secret|token|api_?key", re.IGNORECASE)
+SECRET_KEYS = re.compile(r"pass(?:word|wd)|pwd|secret|token|api_?key|\bsig(?:nature)?\b", re.IGNORECASE)
 _ODBC_PASSWORD = re.compile(r"(?:^|;)\s*(pwd|password)\s*=\s*[^;\s]", re.IGNORECASE)
 
 

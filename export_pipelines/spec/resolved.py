@@ -34,8 +34,8 @@ class ResolvedExport:
 def spec_sha256(name: str, spec: ExportSpec, timezone: str) -> str:
     """The SHA-256 (hexadecimal) of all that shapes the content of the export's files.
 
-    Equal for specs that differ only in schedule, owners, tags, retries, limits, store or path, and for options that
-    are written out with their default. A description counts only where a PDF title shows it.
+    Equal for specs that differ only in schedule, owners, tags, retries, limits, store, path, checks or notify, and
+    for options that are written out with their default. A description counts only where a PDF title shows it.
     """
     formats = [{"type": form.type, **form.model_dump(mode="json", exclude_defaults=True)} for form in spec.formats]
     shows_description = any("{description}" in str(form.get("title", "")) for form in formats)
@@ -46,7 +46,7 @@ def spec_sha256(name: str, spec: ExportSpec, timezone: str) -> str:
         # A list, because the order of datasets is the order of sheets and sections. Comparisons distinguish a value of
         # null from no value, hence what was set and not what differs from a default.
         "datasets": [
-            [dataset, query.model_dump(mode="json", by_alias=True, exclude_unset=True)]
+            [dataset, query.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"checks"})]
             for dataset, query in spec.datasets.items()
         ],
         "formats": formats,

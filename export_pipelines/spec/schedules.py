@@ -59,6 +59,12 @@ class ScheduleSpec(SpecModel):
     on_holiday: Literal["skip", "run"] = Field(
         "skip", description="What a tick on a day without work does.", examples=["run"]
     )
+    deadline_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes after a tick by which its partition must be published; afterwards the export is late.",
+        examples=[90],
+    )
     batch_size: int = Field(50, ge=1, le=1000, description="Exports per run, at most.", examples=[20])
     description: str = Field("", description="Shown in the Dagster UI.", examples=["Every night before the bank opens"])
 

@@ -44,6 +44,7 @@ exports:
         # filters: {{status: active, score: {{ge: 10}}, deleted_at: null}}
         # window: created_at # only the rows of the partition's day
         # order_by: [id, -created_at]
+        # checks: {{rows: {{min: 1}}, not_null: [id], unique: [id], blocking: [rows]}} # what must hold of the rows
       # Or SQL, with the partition's window as parameters:
       # changes:
       #   sql: |
@@ -57,6 +58,8 @@ exports:
     # store: local # a directory on disk; define a store of type s3 for a bucket
     # max_rows: 100000 # the run fails if a dataset has more
     # on_empty: write # or skip, or fail
+    # reread: true # read the published files again and compare them with what was written
+    # notify: {{failure: [ann@example.org], warning: [ann@example.org]}} # who hears of it; names of recipients work too
 """
 
 

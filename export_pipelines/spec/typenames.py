@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, time
+from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,13 +13,37 @@ from pydantic.fields import FieldInfo
 from export_pipelines.spec.base import KEY_NAME_PATTERN, NAME_PATTERN
 from export_pipelines.spec.locate import bare, is_model, members
 from export_pipelines.spec.messages import flow
+from export_pipelines.spec.notify import REFERENCE_PATTERN, SCOPE_PATTERN
+from export_pipelines.spec.recipients import ADDRESS_PATTERN
 
-_PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text", date: "date"}
+_PLAIN = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    str: "text",
+    date: "date",
+    time: "time of day",
+}
+_PATTERNS = {
+    NAME_PATTERN: "name",
+    KEY_NAME_PATTERN: "name",
+    SCOPE_PATTERN: "scope",
+    ADDRESS_PATTERN: "e-mail address",
+    REFERENCE_PATTERN: "[recipient](#recipients)",
+}
 _LINKS = {
     "Condition": "[comparisons](#comparisons)",
     "Search": "[search](#search)",
     "Retries": "[retries](#retries)",
     "DatasetSpec": "[dataset](#datasets)",
+    "DatasetChecks": "[checks](#checks)",
+    "RowsCheck": "[bounds](#number-of-rows)",
+    "ControlTotal": "[control total](#control-total)",
+    "QuietHours": "[quiet hours](#quiet-hours)",
+    "NotifySpec": "[notify](#notify)",
+    "Escalation": "[escalation](#escalation)",
+    "Digests": "[digests](#digests)",
     "ConnectionSpec": "[connection](#connections)",
     "CalendarSpec": "[calendar](#calendars)",
     "ScheduleSpec": "[schedule](#schedules)",
@@ -40,7 +65,16 @@ def default_of(field: FieldInfo) -> str:
         return ""
     if is_model(type(value)):
         return f"`{flow(value.model_dump())}`"
-    return f"`{flow(sorted(value) if isinstance(value, frozenset) else value)}`"
+    return f"`{flow(_plain(value))}`"
+
+
+def _plain(value: Any) -> Any:
+    """The value as YAML has it."""
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else str(value)
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def _name(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -49,8 +83,9 @@ def _name(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     kind = bare(annotation)
     if kind is not annotation and get_origin(annotation) in {Union, UnionType}:
         return _name(next(member for member in get_args(annotation) if bare(member) == kind), metadata)
-    if kind is str and {getattr(note, "pattern", None) for note in metadata} & {NAME_PATTERN, KEY_NAME_PATTERN}:
-        return "name"
+    patterns = [_PATTERNS[note.pattern] for note in metadata if getattr(note, "pattern", None) in _PATTERNS]
+    if kind is str and patterns:
+        return patterns[0]
     if kind in _PLAIN:
         return _PLAIN[kind]
     if is_model(kind):
@@ -67,13 +102,15 @@ def _compound(kind: Any) -> str:
     if get_origin(kind) is dict:
         return f"mapping of {_name(arguments[0])} to {_name(arguments[1])}"
     choices = dict(members(kind))
-    known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "timing": "name or [schedule](#schedules)"}
+    known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "email": "[recipient](#recipients)"}
+    known["timing"] = "name or [schedule](#schedules)"
     named = [text for tag, text in known.items() if tag in choices]
     return (named or [" or ".join(_name(member) for member in choices.values()) or "value"])[0]
 
 
 def _plural(name: str) -> str:
-    return {"text": "text", "name": "names", "value": "values", "date": "dates"}.get(name, name)
+    plural = {"name": "names", "value": "values", "date": "dates", "e-mail address": "e-mail addresses"}
+    return {**plural, "[recipient](#recipients)": "[recipients](#recipients)"}.get(name, name)
 
 
 def _limits(metadata: Iterable[Any]) -> str:

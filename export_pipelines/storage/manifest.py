@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export_pipelines.errors import DamagedArtifactError
+
+if TYPE_CHECKING:  # the ledger, which reads manifests, does without
+    import pyarrow as pa
 
 
 class _Part(BaseModel):
@@ -40,6 +43,23 @@ class Column(_Part):
     type: str
     nullable: bool = True
 
+    @classmethod
+    def of(cls, field: pa.Field) -> Self:
+        """The column of an Arrow field."""
+        return cls(name=field.name, type=str(field.type), nullable=field.nullable)
+
+
+class CheckResult(_Part):
+    """Whether one check held. `name` is unique within the export; `dataset` is None if it looks at all files."""
+
+    name: str
+    dataset: str | None
+    passed: bool
+    blocking: bool
+    message: str
+    values: dict[str, int | float | str] = Field(default_factory=dict)
+    """The numbers behind it: finite ones, or text where a number would lose digits."""
+
 
 class Manifest(_Part):
     """Everything about an artifact that can be checked later without a database."""
@@ -58,6 +78,12 @@ class Manifest(_Part):
     seconds: float
     files: list[FileEntry]
     schemas: dict[str, list[Column]]
+    checks: list[CheckResult] = Field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether no blocking check failed."""
+        return not any(check.blocking and not check.passed for check in self.checks)
 
     @property
     def total_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import get_args
 
 from export_pipelines.spec.schedules import CalendarSpec, Weekday
@@ -30,7 +31,12 @@ class Calendar:
     def _holiday(self, day: date) -> str:
         if self.spec.country is None:
             return ""
-        import holidays  # costs 0.2 s, and few schedules have a calendar
+        return _holidays(self.spec.country, self.spec.subdivision, day.year).get(day, "")
 
-        found = holidays.country_holidays(self.spec.country, subdiv=self.spec.subdivision, language="en_US")
-        return str(found.get(day) or "")
+
+@cache
+def _holidays(country: str, subdivision: str | None, year: int) -> dict[date, str]:
+    """Day -> name of the holiday."""
+    import holidays  # costs 0.2 s, and few schedules have a calendar
+
+    return dict(holidays.country_holidays(country, subdiv=subdivision, years=year, language="en_US"))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,27 @@ import click
 import pytest
 
 from export_pipelines.cli.main import SECTIONS, main
+from export_pipelines.ledger import pulses
+from export_pipelines.ledger.ledger import Ledger
 from export_pipelines_tests.integration.cli_project import Cli
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 HEAVY = {"dagster", "pandas", "polars", "boto3", "pyarrow"}
-LOOKS = ("list", "check", "show students", "artifacts", "stats", "status", "schedules", "path students", "schema")
+LOOKS = (
+    "list",
+    "check",
+    "show students",
+    "artifacts",
+    "history",
+    "status",
+    "schedules",
+    "path students",
+    "schema",
+    "health",
+    "stats --slowest 1",
+    "report --json",
+    "metrics",
+)
 AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags"}
 
 
@@ -31,6 +48,7 @@ AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags"}
 def cli(tmp_path: Path) -> Cli:
     made = Cli(tmp_path)
     made("run", "students", "--limit", "1")
+    pulses.put(Ledger(f"sqlite:///{tmp_path}/state/ledger.db"), datetime.now(UTC), observer=None, queued_runs=0)
     return made
 
 
@@ -96,7 +114,9 @@ def test_every_command_takes_json_and_explains_itself() -> None:
 
 
 def test_every_json_field_is_on_the_page(cli: Cli) -> None:
-    shared = "".join(section(name) for name in ("Artifact", "Run", "Schedule", "Tick")) + section("exports check")
+    shared = "".join(
+        section(name) for name in ("Artifact", "Check result", "Run", "Schedule", "Tick", "Statistics", "Incident")
+    ) + section("exports check")
     (students,) = (export for export in cli.json("list")["exports"] if export["name"] == "students")
     documents = {
         "demo": cli.json("demo"),
@@ -105,7 +125,7 @@ def test_every_json_field_is_on_the_page(cli: Cli) -> None:
         "new": cli.json("--specs", str(cli.root / "mine"), "new", "orders"),
         "verify": cli.json("verify"),
         "ledger rebuild": cli.json("ledger", "rebuild"),
-        **{look.split()[0]: cli.json(*look.split()) for look in LOOKS if look != "schema"},
+        **{look.split()[0]: cli.json(*look.removesuffix("--json").split()) for look in LOOKS if look != "schema"},
     }
     for name, document in documents.items():
         documented = set(re.findall(r"`([a-z0-9_]+)`", section(f"exports {name}") + shared))

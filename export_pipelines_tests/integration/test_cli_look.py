@@ -1,4 +1,4 @@
-"""The commands that look: list, show, schedules, artifacts, stats, status, path."""
+"""The commands that look: list, show, schedules, artifacts, status, path."""
 
 from __future__ import annotations
 
@@ -151,20 +151,6 @@ def test_artifacts_of_an_export_that_left_the_specs_are_still_found(cli: Cli) ->
     assert "students" in cli("artifacts", "students").stdout
     assert cli("path", "students").stdout.strip().startswith(str(cli.root))
     assert "there is no export 'never_was'" in cli("artifacts", "never_was", code=1).stderr
-
-
-def test_stats_sum_up_what_was_published_and_what_failed(cli: Cli) -> None:
-    cli.use({"grades": {"datasets": {"grades": {"table": "grades", "window": "graded_at"}}, "on_empty": "fail"}})
-    assert "Nothing was produced" in cli("stats").stderr
-    document = cli.json("run", "grades", "--from", "2026-01-04", "--to", "2026-01-06", code=1)
-    made = [result["artifact"] for result in document["results"] if result["artifact"]]
-    (entry,) = cli.json("stats")["exports"]
-    assert (entry["export"], entry["artifacts"], entry["partitions"], entry["failures"]) == ("grades", 2, 2, 1)
-    assert entry["rows"] == sum(artifact["rows"] for artifact in made) == 2
-    assert entry["bytes"] == sum(artifact["bytes"] for artifact in made)
-    assert entry["oldest"] == made[0]["created_at"] < entry["newest"] == made[1]["created_at"]
-    assert cli.json("stats", "grades", "--days", "1")["exports"] == [entry]
-    assert cli("stats").stdout.splitlines()[1].split()[:3] == ["grades", "2", "2"]
 
 
 def test_status_names_what_failed_last_and_is_fine_again_afterwards(cli: Cli) -> None:

@@ -317,7 +317,8 @@ print(sorted({"pandas", "polars", "boto3", "reportlab", "duckdb"} & set(sys.modu
 
 def test_the_io_manager_is_the_stores(tmp_path: Path) -> None:
     made = project(tmp_path, {"students": {}})
-    assert isinstance(io_manager(made, "local"), LocalArtifactIOManager)
+    with dg.build_resources({"store": io_manager(made, "local")}) as resources:
+        assert isinstance(resources.store, LocalArtifactIOManager)
 
 
 def test_pool_limits_follow_the_specs(tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "export_pipelines"
 LAYERS = [
     {"errors"},
-    {"registry", "settings"},
+    {"registry", "settings", "text"},
     {"spec"},
     {"timing"},
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
+    {"checks"},
     {"export", "verify"},
     {"project"},
+    {"monitoring"},
+    {"notify"},
     {"orchestration"},
     {"cli", "definitions"},
 ]

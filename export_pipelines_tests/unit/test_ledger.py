@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, inspect, text
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.ledger import Ledger, LedgerUnavailableError
+from export_pipelines.ledger.tables import VERSION
 
 USE = "import sys; from export_pipelines.ledger import runs; from export_pipelines.ledger.ledger import Ledger; "
 START = (
@@ -92,3 +93,58 @@ def test_an_attempt_that_never_ended_counts_as_died(url: str) -> None:
     for _ in range(2):
         runs.start(ledger, run_id="r", export="e", partition="2026-01-01", now=datetime.now(UTC))
     assert [row.state for row in runs.recent(ledger)] == ["running", "died"]
+
+
+VERSION_1 = """
+create table export_ledger_version (version integer not null primary key);
+insert into export_ledger_version values (1);
+create table export_artifacts (artifact_id varchar(32) not null primary key, export varchar(63) not null,
+  partition varchar(63) not null, window_start timestamp not null, window_end timestamp not null, scheduled_at timestamp,
+  run_id varchar(64) not null, created_at timestamp not null, store varchar(63) not null,
+  manifest_path varchar(1000) not null, spec_sha256 varchar(64) not null, row_limit bigint, rows bigint not null,
+  bytes bigint not null, seconds float not null, manifest text not null);
+create index export_artifacts_by_partition on export_artifacts (export, partition, created_at);
+create index export_artifacts_by_run on export_artifacts (run_id);
+create table export_runs (id integer not null primary key, run_id varchar(64) not null, export varchar(63) not null,
+  partition varchar(63) not null, state varchar(16) not null, started_at timestamp not null, finished_at timestamp,
+  store varchar(63), manifest_path varchar(1000), artifact_id varchar(32), rows bigint, bytes bigint, error text);
+create index export_runs_by_time on export_runs (started_at);
+create index export_runs_by_partition on export_runs (export, partition, started_at);
+create table export_leases (export varchar(63) not null, partition varchar(63) not null, fence bigint not null,
+  holder varchar(200), expires_at float not null, primary key (export, partition));
+insert into export_runs (id, run_id, export, partition, state, started_at, error)
+  values (1, 'r', 'students', '2026-01-05', 'failed', '2026-01-06 02:00:00', 'disk full');
+insert into export_artifacts values ('a1', 'students', '2026-01-05', '2026-01-05 00:00:00', '2026-01-06 00:00:00', null,
+  'r', '2026-01-06 02:00:00', 'local', 'm', 's', null, 4, 100, 0.5, '{}')
+"""
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_what_it_holds(url: str, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(exist_ok=True)
+    engine = create_engine(Ledger(url).url)
+    with engine.begin() as connection:
+        for statement in VERSION_1.split(";\n"):
+            connection.execute(text(statement))
+    ledger = Ledger(url)
+    assert [(row.error, row.hint, row.export_id) for row in runs.recent(ledger)] == [("disk full", None, None)]
+    with ledger.read() as connection:
+        assert connection.execute(text("select good from export_artifacts")).scalar()
+        assert connection.execute(text("select version from export_ledger_version")).scalar() == VERSION
+    engine.dispose()
+    other = f"sqlite:///{tmp_path}/fresh.db"
+    runs.recent(Ledger(other))
+    assert _columns(other) == _columns(url)
+
+
+def _columns(url: str) -> dict[str, set[str]]:
+    inspector = inspect(create_engine(Ledger(url).url))
+    names = [name for name in inspector.get_table_names() if name.startswith("export_")]
+    return {name: {column["name"] for column in inspector.get_columns(name)} for name in names}
+
+
+def test_a_newer_ledger_is_left_alone(url: str) -> None:
+    ledger = Ledger(url)
+    with ledger.write() as connection:
+        connection.execute(text("update export_ledger_version set version = 99"))
+    with pytest.raises(ConfigurationError, match="the ledger has version 99"):
+        runs.recent(Ledger(url))

@@ -28,10 +28,12 @@ class TestMistakes:
 
     def test_only_what_depends_on_a_mistake_is_left_out(self) -> None:
         specs = load(MISTAKES)
-        assert set(specs.exports) == {"no", "daily_report", "payments"}
+        assert set(specs.exports) == {"no", "daily_report", "payments", "heard_by_nobody"}
         assert set(specs.connections) == {"school"}
         assert set(specs.stores) == {"local"}
         assert set(specs.schedules) == {"daily", "leftover_schedule"}
+        assert set(specs.recipients) == {"ops"}
+        assert set(specs.notify) == {"team:works"}
 
     def test_each_export_left_out_knows_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -41,7 +43,7 @@ class TestMistakes:
         assert why["lake_report"] == ["connections.yaml:11"]
         assert why["orders"] == ["duplicates_b.yaml:2"]
         assert "syntax_tab.yaml:2" in why["lost"], "its connection may be in a file that cannot be read"
-        assert "payments" not in why
+        assert not {"payments", "heard_by_nobody"} & set(why)
 
     def test_an_export_is_not_blamed_for_what_only_others_name(self, tmp_path: Path) -> None:
         entry = "{{source: {}, store: {}, schedule: {}, datasets: {{d: {{table: t}}}}, formats: [csv]}}\n"
@@ -151,6 +153,7 @@ class TestResolving:
             "postgresql://u:x${env:P}@h/db": False,
             "mysql+pymysql://h/db?user=u&passwd=hunter2": False,
             "mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BX%7D%3BPWD%3Dhunter2": False,
+            "https://h/container?sv=2024&sig=hunter2": False,
             "postgresql://u:${env:P}@h/db": True,
             "postgresql://${env:USER}:${file:/run/secrets/p@ss}@h:5432/db?sslmode=require": True,
             "postgresql://u@h:5432/db?application_name=a@b:c": True,
@@ -262,6 +265,8 @@ class TestHash:
             "max_rows: 7",
             "path: '{run_id}'",
             "on_empty: skip",
+            "reread: true",
+            "notify: {failure: [ann@example.org]}",
             "spreadsheet_safe: true",
             "partition: daily",
             "formats: [{type: csv, delimiter: ',', header: true}]",
@@ -270,6 +275,8 @@ class TestHash:
             key = other.partition(":")[0]
             text = export(other).replace("formats: [csv], ", "") if key == "formats" else export(other)
             assert self.digest(tmp_path, text) == plain, other
+        checked = export("").replace("table: t", "table: t, checks: {rows: {min: 1}}")
+        assert self.digest(tmp_path, checked) == plain
 
     def test_it_changes_with_what_shapes_the_content(self, tmp_path: Path) -> None:
         base = "formats: [csv], "
@@ -326,9 +333,18 @@ def test_two_hundred_exports_load_in_well_below_a_second(tmp_path: Path) -> None
     assert time.process_time() - before < 1
 
 
+_EVERYTHING = f"""{GOOD.rstrip()}
+    notify: {{failure: [ops], escalation: {{to: [ann@example.org], after_hours: 2}}}}
+recipients:
+  ops: {{type: email, to: [ops@example.org], quiet_hours: {{start: 22:00, end: 07:00, levels: [success]}}}}
+  chat: {{type: apprise, url: "${{env:CHAT}}"}}
+notify:
+  default: {{failure: [ops, chat], digests: {{at: 8:00, weekly_on: mon}}}}
+  org:x: {{success: []}}
+"""
 _FRAGMENTS = st.sampled_from(
     [
-        *GOOD.split(),
+        *_EVERYTHING.split(),
         *("\n", "  ", "    ", ": ", "{", "}", "[", "]", "- ", "*a", "&a ", "<<", "!x", "|\n", "'", '"', "~", "\t"),
         *("null", "true", "1", "-1", "2026-01-31", ".nan", "0x", "012", "exports:", "stores:", "type: s3", "${"),
     ]
@@ -336,11 +352,11 @@ _FRAGMENTS = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 30), _FRAGMENTS), max_size=5))
+@given(st.lists(st.tuples(st.integers(0, len(_EVERYTHING)), st.integers(0, 30), _FRAGMENTS), max_size=5))
 def test_nothing_that_a_file_says_raises(
     tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int, str]]
 ) -> None:
-    text = GOOD
+    text = _EVERYTHING
     for position, cut, piece in edits:
         text = text[:position] + piece + text[position + cut :]
     directory = tmp_path_factory.mktemp("specs")

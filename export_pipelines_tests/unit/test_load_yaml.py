@@ -71,7 +71,11 @@ exports:
             ("a:\n  b: [1,\n", 2, "a value is missing here, or a `[` or `{` above is not closed"),
             ("a: - b\n", 1, "write list items (`- …`) on lines of their own"),
             ('a: "x\n', 1, "the quoted text that begins here is not closed"),
-            ("text", 1, "should be a mapping with the keys connections, stores, calendars, schedules, exports"),
+            (
+                "text",
+                1,
+                "should be a mapping with the keys connections, stores, calendars, schedules, recipients, notify, exports",
+            ),
         ],
     )
     def test_syntax_errors_say_what_to_do(self, tmp_path: Path, text: str, line: int, message: str) -> None:

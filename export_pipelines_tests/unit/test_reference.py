@@ -101,6 +101,23 @@ class TestPage:
         assert all(f"| `{{{name}}}` |" in page for name in PLACEHOLDERS)
         assert all(f"| `{name}` | `{cron}` |" in page for name, cron in PRESETS.items())
 
+    @pytest.mark.parametrize(
+        ("key", "words"),
+        [
+            ("recipients", "mapping of name to [recipient](#recipients)"),
+            ("notify", "mapping of scope to [notify](#notify)"),
+            ("to", "list of e-mail addresses"),
+            ("failure", "list of [recipients](#recipients)"),
+            ("start", "time of day"),
+            ("at", "time of day | `07:30`"),
+            ("tolerance", "number, at least 0 | `0`"),
+            ("rows", "[bounds](#number-of-rows)"),
+            ("levels", "list of `success`, `failure`, `warning`, `cleanup`, `digest`"),
+        ],
+    )
+    def test_types_have_words(self, key: str, words: str) -> None:
+        assert f"| `{key}` | {words} |" in reference_markdown()
+
     def test_links_lead_somewhere(self) -> None:
         page = reference_markdown()
         anchors = {
@@ -176,6 +193,12 @@ class TestJsonSchema:
             "exports: {e: {source: s, datasets: {d: {table: t}}, formats: [csv, {type: pdf}], schedule: daily}}",
             "exports: {e: {source: s, datasets: {d: {table: t}}, formats: [csv], schedule: nightly, org: null}}",
             "exports: {e: {source: s, datasets: {d: {sql: select 1}}, formats: [csv], schedule: {cron: '@daily'}}}",
+            "recipients: {o: {type: email, to: [a@b.c], quiet_hours: {start: '22:00', end: '7:00'}}}",
+            "recipients: {o: {type: webhook, url: 'https://h', secret: null}, p: {type: apprise, url: '${env:X}'}}",
+            "notify: {default: {failure: [ops, a@b.c], success: []}, 'org:x': {}, 'team:y': {}, a@b.c: {}}",
+            "notify: {default: {escalation: {to: [ops]}, digests: {at: '08:00'}, fold_minutes: 5}}",
+            "exports: {e: {source: s, datasets: {d: {table: t, checks: {rows: {min: 1}}}}, formats: [csv], reread: true}}",
+            "x-c: {}\nexports: {e: {source: s, datasets: {d: {table: t, checks: null}}, formats: [csv], notify: {}}}",
         ],
     )
     def test_it_accepts_shorthands(self, text: str) -> None:
@@ -195,6 +218,19 @@ class TestJsonSchema:
             "stores: {s: {bucket: b}}",
             "schedules: {s: {timezone: UTC}}",
             "connections: {c: {url: x, max_concurrent: 0}}",
+            "recipients: {o: {to: [a@b.c]}}",
+            "recipients: {o: {type: email, to: [Ann]}}",
+            "recipients: {o: {type: email, to: []}}",
+            "recipients: {o: {type: sms, to: [a@b.c]}}",
+            "recipients: {o: {type: email, to: [a@b.c], quiet_hours: {start: '24:00', end: '7:00'}}}",
+            "recipients: {o: {type: email, to: [a@b.c], quiet_hours: {start: 22, end: '7:00'}}}",
+            "notify: {org: {failure: [ops]}}",
+            "notify: {default: {failure: ops}}",
+            "notify: {default: {failure: [Ops Team]}}",
+            "notify: {default: {escalation: {after_failures: 3}}}",
+            "exports: {e: {source: s, datasets: {d: {table: t, checks: {blocking: [row]}}}, formats: [csv]}}",
+            "exports: {e: {source: s, datasets: {d: {table: t, checks: {columns: frozen}}}, formats: [csv]}}",
+            "schedules: {s: {cron: '@daily', deadline_minutes: 0}}",
         ],
     )
     def test_it_refuses_mistakes(self, text: str) -> None:

@@ -1,21 +1,27 @@
 """The models of the spec language: what they accept, what they refuse, and that they cannot be changed."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from export_pipelines.spec.checks import ControlTotal, DatasetChecks, RowsCheck
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import Condition, DatasetSpec
 from export_pipelines.spec.exports import ExportSpec
 from export_pipelines.spec.formats import CsvFormat, FormatSpec, PdfFormat
+from export_pipelines.spec.notify import Digests, Escalation, NotifySpec, RecipientRef, Scope
+from export_pipelines.spec.recipients import EmailRecipient, QuietHours, RecipientSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import LocalStoreSpec, S3StoreSpec, StoreSpec
 
 FORMAT: TypeAdapter[Any] = TypeAdapter(FormatSpec)
 STORE: TypeAdapter[Any] = TypeAdapter(StoreSpec)
+RECIPIENT: TypeAdapter[Any] = TypeAdapter(RecipientSpec)
+REFERENCE: TypeAdapter[Any] = TypeAdapter(RecipientRef)
+SCOPE: TypeAdapter[Any] = TypeAdapter(Scope)
 
 
 def export(**keys: Any) -> ExportSpec:
@@ -33,7 +39,13 @@ def test_models_cannot_be_changed() -> None:
         spec.source = "other"
 
 
-@pytest.mark.parametrize("model", [ConnectionSpec, DatasetSpec, ExportSpec, ScheduleSpec, CalendarSpec, LocalStoreSpec])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(ConnectionSpec, DatasetSpec, ExportSpec, ScheduleSpec, CalendarSpec, LocalStoreSpec),
+        *(EmailRecipient, QuietHours, NotifySpec, Escalation, Digests, DatasetChecks, RowsCheck, ControlTotal),
+    ],
+)
 def test_unknown_keys_are_refused(model: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         model.model_validate({"surprise": 1})
@@ -117,11 +129,23 @@ class TestExports:
             with pytest.raises(ValidationError):
                 export(schedule=schedule)
 
+    @pytest.mark.parametrize("given", [{"digest": ["ops"]}, {"digests": {"at": "7:05"}}])
+    def test_summaries_are_not_of_one_export(self, given: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError, match="belong to the section `notify`"):
+            export(notify=given)
+
     def test_dumping_and_reading_again_gives_the_same(self) -> None:
         spec = export(
             schedule={"cron": "0 2 * * *"},
             formats=["csv", {"type": "pdf"}],
-            datasets={"d": {"table": "t", "filters": {"a": 1, "b": [1, None], "c": {"in": ["x"]}, "d": None}}},
+            datasets={
+                "d": {
+                    "table": "t",
+                    "filters": {"a": 1, "b": [1, None], "c": {"in": ["x"]}, "d": None},
+                    "checks": {"rows": {"min": 1}, "control_total": {"column": "a", "sql": "x", "tolerance": 0.01}},
+                }
+            },
+            notify={"failure": ["ops"], "fold_minutes": 5, "escalation": {"to": ["a@b.c"]}},
         )
         dumped = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
         assert ExportSpec.model_validate(dumped) == spec
@@ -222,3 +246,135 @@ class TestOthers:
         )
         assert calendar.weekend == {"fri"}
         assert calendar.extra_holidays == {date(2026, 12, 24)}
+
+    @pytest.mark.parametrize("minutes", [0.5, 90, 10_000])
+    def test_a_deadline_is_any_positive_time(self, minutes: float) -> None:
+        assert ScheduleSpec(cron="@daily", deadline_minutes=minutes).deadline_minutes == minutes
+
+    @pytest.mark.parametrize("minutes", [0, -1, float("inf"), "soon"])
+    def test_other_deadlines_are_refused(self, minutes: Any) -> None:
+        with pytest.raises(ValidationError):
+            ScheduleSpec(cron="@daily", deadline_minutes=minutes)
+
+
+class TestChecks:
+    @pytest.mark.parametrize(
+        "rows", [{}, {"min": 2, "max": 1}, {"min": -1}, {"max": 1.5}, {"change_percent": 0}, {"least": 1}]
+    )
+    def test_wrong_bounds(self, rows: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError):
+            RowsCheck.model_validate(rows)
+
+    def test_bounds_may_meet(self) -> None:
+        assert RowsCheck(min=5, max=5).max == 5
+
+    @pytest.mark.parametrize("value", [0.01, "0.01", Decimal("0.01")])
+    def test_a_tolerance_is_exact(self, value: Any) -> None:
+        total = ControlTotal.model_validate({"column": "a", "sql": "select 1", "tolerance": value})
+        assert total.tolerance == Decimal("0.01")
+
+    @pytest.mark.parametrize("value", [-1, "x", float("nan"), True, None])
+    def test_wrong_tolerances(self, value: Any) -> None:
+        with pytest.raises(ValidationError):
+            ControlTotal.model_validate({"column": "a", "sql": "select 1", "tolerance": value})
+
+    def test_what_is_configured(self) -> None:
+        checks = DatasetChecks.model_validate(
+            {"rows": {"min": 0}, "not_null": [], "unique": ["id"], "columns": "fixed"}
+        )
+        assert checks.configured == ["rows", "columns", "unique"]
+        assert DatasetChecks().configured == []
+
+
+class TestNotifications:
+    def test_recipients_are_told_apart_by_type(self) -> None:
+        assert RECIPIENT.validate_python({"type": "email", "to": ["a@b.c"]}) == EmailRecipient(to=["a@b.c"])
+        for entry in ({"to": ["a@b.c"]}, {"type": "sms"}, {"type": "email", "url": "https://h"}, "a@b.c"):
+            with pytest.raises(ValidationError):
+                RECIPIENT.validate_python(entry)
+
+    @pytest.mark.parametrize("address", ["a@b.c", "first.last+tag@sub.example.org", "x_1@e-x.org", "ü@example.org"])
+    def test_addresses(self, address: str) -> None:
+        assert EmailRecipient(to=[address]).to == [address]
+        assert REFERENCE.validate_python(address) == address
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "",
+            "ann",
+            "ann@",
+            "@example.org",
+            "ann@localhost",
+            "a b@c.d",
+            "a@b@c.d",
+            "Ann <a@b.c>",
+            "a@b.c,d@e.f",
+            "a@b.c\n",
+            "a@b.c\nBcc: x@y.z",
+            "a@b.c\0",
+            'a"@b.c',
+        ],
+    )
+    def test_what_could_bend_a_header_is_no_address(self, address: str) -> None:
+        with pytest.raises(ValidationError):
+            EmailRecipient(to=[address])
+
+    @pytest.mark.parametrize("url", ["https://h/x", "http://127.0.0.1:8080", "${env:URL}", "https://${env:HOST}/x"])
+    def test_webhooks(self, url: str) -> None:
+        assert RECIPIENT.validate_python({"type": "webhook", "url": url}).url == url
+
+    @pytest.mark.parametrize("url", ["ftp://h/x", "h/x", "", "file:///etc/passwd", "javascript:x"])
+    def test_other_urls_are_refused(self, url: str) -> None:
+        with pytest.raises(ValidationError):
+            RECIPIENT.validate_python({"type": "webhook", "url": url})
+
+    def test_an_apprise_url_is_a_reference(self) -> None:
+        assert RECIPIENT.validate_python({"type": "apprise", "url": "${file:/run/secrets/chat}"}).url
+        with pytest.raises(ValidationError, match="holds a secret"):
+            RECIPIENT.validate_python({"type": "apprise", "url": "slack://a/b/c"})
+
+    @pytest.mark.parametrize(
+        "scope", ["default", "org:lincoln-high", "org:A.b_c", "team:registrar", "ann@example.org", "team:A-b.c"]
+    )
+    def test_scopes(self, scope: str) -> None:
+        assert SCOPE.validate_python(scope) == scope
+
+    @pytest.mark.parametrize(
+        "scope", ["", "Default", "org", "org:", "org:a/b", "team:", "ops", "ann@example", "org:a\n"]
+    )
+    def test_other_scopes_are_refused(self, scope: str) -> None:
+        with pytest.raises(ValidationError):
+            SCOPE.validate_python(scope)
+
+    @pytest.mark.parametrize(
+        ("text", "value"), [("07:30", time(7, 30)), ("7:30", time(7, 30)), ("0:00", time()), ("23:59", time(23, 59))]
+    )
+    def test_times_of_day(self, text: str, value: time) -> None:
+        assert Digests(at=text).at == value
+        assert Digests(at=value).at == value
+        assert Digests(at=text).model_dump(mode="json")["at"] == f"{value:%H:%M}"
+
+    @pytest.mark.parametrize(
+        "value", [8, 7.3, "8", "24:00", "7:60", "7:30 pm", "07:30:00", "07:30Z", "07:30+02:00", "", None, True]
+    )
+    def test_what_is_no_time_of_day(self, value: Any) -> None:
+        with pytest.raises(ValidationError, match="should be a time of day"):
+            Digests(at=value)
+
+    def test_a_time_with_a_zone_of_its_own_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="should be a time of day"):
+            Digests(at=time(7, 30, tzinfo=UTC))
+
+    def test_quiet_hours(self) -> None:
+        hours = QuietHours.model_validate({"start": "22:00", "end": "7:00"})
+        assert (hours.start, hours.end, hours.timezone) == (time(22), time(7), "UTC")
+        assert "failure" not in hours.levels
+        with pytest.raises(ValidationError, match="are the same time"):
+            QuietHours.model_validate({"start": "7:00", "end": "07:00"})
+        with pytest.raises(ValidationError, match="unknown timezone"):
+            QuietHours.model_validate({"start": "7:00", "end": "08:00", "timezone": "Berlin"})
+
+    def test_an_empty_list_differs_from_none(self) -> None:
+        spec = NotifySpec.model_validate({"failure": []})
+        assert (spec.failure, spec.success) == ([], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -56,3 +57,17 @@ def first_sentence(message: str) -> str:
 def printable(text: str) -> str:
     r"""The text with control characters written out (`\n`, `\x1b`), so that data cannot steer a terminal."""
     return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 as `98.2 %`, rounded down so that only all is `100 %`; `-` for None."""
+    if share is None:
+        return "-"
+    return "100 %" if share == 1 else f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"
+
+
+def change(by: float | None, unit: str = "%") -> str:
+    """`+12 %`, `-3 %`, `±0 %`; `-` for None."""
+    if by is None:
+        return "-"
+    return f"{round(by):+,} {unit}" if round(by) else f"±0 {unit}"

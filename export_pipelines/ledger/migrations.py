@@ -1,0 +1,28 @@
+"""Older ledgers brought up to date. New tables need nothing here; changed ones do."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text, update
+
+from export_pipelines.ledger.tables import VERSION, metadata, versions
+
+_STEPS: dict[int, tuple[str, ...]] = {
+    1: (
+        "alter table export_artifacts add column good boolean default true not null",
+        "alter table export_runs add column hint text",
+        "alter table export_runs add column export_id varchar(32)",
+        "alter table export_runs add column formats varchar(200)",
+        "create index export_runs_by_run on export_runs (run_id)",
+        "create index export_artifacts_by_time on export_artifacts (created_at, export, partition, rows, bytes)",
+    ),
+}
+"""Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Bring a ledger of an older version up to date, in the caller's transaction."""
+    for step in range(version, VERSION):
+        for statement in _STEPS[step]:
+            connection.execute(text(statement))
+    metadata.create_all(connection)
+    connection.execute(update(versions).values(version=VERSION))

@@ -1,0 +1,1 @@
+"""How exports are doing: statistics, health, metrics, the report."""

@@ -1,0 +1,32 @@
+"""When Dagster shows an export as overdue."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import dagster as dg
+
+from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
+from export_pipelines.timing.gaps import largest_gap
+
+
+def freshness_policy(export: ResolvedExport) -> dg.FreshnessPolicy | None:
+    """Overdue is what was not published for the longest pause of its schedule and its deadline.
+
+    None for exports without a deadline, and for those with `on_empty: skip`, which may well publish nothing.
+    """
+    schedule = export.schedule
+    if schedule is None or schedule.deadline_minutes is None or export.spec.on_empty == "skip":
+        return None
+    gap = _gap(schedule, export.calendar)
+    if gap is None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=gap + timedelta(minutes=schedule.deadline_minutes))
+
+
+@cache
+def _gap(schedule: ScheduleSpec, calendar: CalendarSpec | None) -> timedelta | None:
+    """Exports that share a schedule share the answer, which changes little while a process lives."""
+    return largest_gap(schedule, calendar, after=datetime.now(UTC))

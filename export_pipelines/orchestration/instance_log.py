@@ -1,0 +1,142 @@
+"""What the Dagster instance knows, read through calls that Dagster does not promise to keep.
+
+No other module uses them: `get_records_for_run`, `all_instigator_state`, `get_ticks` and `report_run_failed`. The tests
+of this module fail when Dagster changes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster import AssetCheckEvaluation
+from dagster._core.events import DagsterEventType
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+_PAGE = 1000
+_TICKS = 100
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+_AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_TOLD = {
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.RUN_FAILURE,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that succeeded or failed. `will_retry` is None while Dagster has not decided."""
+
+    run: dg.DagsterRun
+    at: datetime
+    updated_at: datetime
+    will_retry: bool | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed."""
+        return self.run.status == dg.DagsterRunStatus.FAILURE
+
+
+@dataclass
+class RunLog:
+    """What a run's events tell: step -> error, the error of the whole run, and the checks that did not pass."""
+
+    steps: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    checks: list[AssetCheckEvaluation] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FailedTick:
+    """A schedule or sensor whose function raised."""
+
+    what: str
+    tick_id: int
+    at: datetime
+    error: str
+
+
+def ended_runs(instance: dg.DagsterInstance, after: datetime) -> list[EndedRun]:
+    """Runs that changed after the instant (aware) and have ended, in the order in which they changed."""
+    found: dict[str, EndedRun] = {}
+    while True:
+        filters = dg.RunsFilter(statuses=_ENDED, updated_after=after.astimezone(UTC))
+        records = instance.get_run_records(filters, limit=_PAGE, order_by="update_timestamp", ascending=True)
+        new = [record for record in records if record.dagster_run.run_id not in found]
+        for record in new:
+            found[record.dagster_run.run_id] = _ended(record, instance)
+        if len(records) < _PAGE or not new:
+            return list(found.values())
+        after = _utc(records[-1].update_timestamp) - timedelta(microseconds=1)  # others may have ended just then
+
+
+def _ended(record: dg.RunRecord, instance: dg.DagsterInstance) -> EndedRun:
+    updated_at = _utc(record.update_timestamp)
+    at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else updated_at
+    tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
+    will_retry = None if tag is None and instance.run_retries_enabled else tag == "true"
+    return EndedRun(record.dagster_run, at, updated_at, will_retry)
+
+
+def run_log(instance: dg.DagsterInstance, run_id: str) -> RunLog:
+    """What failed in the run."""
+    log = RunLog()
+    for record in instance.get_records_for_run(run_id, of_type=_TOLD).records:
+        event = record.event_log_entry.dagster_event
+        evaluation = record.event_log_entry.asset_check_evaluation
+        if evaluation is not None:
+            log.checks += [] if evaluation.passed else [evaluation]
+        elif event is not None and event.is_step_failure:
+            failure = event.step_failure_data.user_failure_data
+            error = event.step_failure_data.error
+            text = (failure and failure.description) or (error and error.message) or event.message
+            log.steps[event.step_key or ""] = (text or "").strip()
+        elif event is not None:
+            log.error = (event.message or "").strip()
+    return log
+
+
+def failed_ticks(instance: dg.DagsterInstance, names: Collection[str], *, after: datetime) -> Iterator[FailedTick]:
+    """Failed ticks of the schedules and sensors of these names."""
+    for state in instance.all_instigator_state():
+        if state.instigator_name not in names:
+            continue
+        kind = "schedule" if state.instigator_type == InstigatorType.SCHEDULE else "sensor"
+        ticks = instance.get_ticks(
+            state.instigator_origin_id,
+            state.selector_id,
+            after=after.timestamp(),
+            limit=_TICKS,
+            statuses=[TickStatus.FAILURE],
+        )
+        for tick in ticks:
+            error = tick.error.message if tick.error else "no error was recorded"
+            at = datetime.fromtimestamp(tick.timestamp, UTC)
+            yield FailedTick(f"{kind} {state.instigator_name}", tick.tick_id, at, error.strip())
+
+
+def end_dead_runs(instance: dg.DagsterInstance, run_ids: Sequence[str], reason: str) -> list[str]:
+    """Mark those of the runs as failed that Dagster believes to be at work; return their ids.
+
+    Dagster then retries them as `run_retries` of its configuration says.
+    """
+    runs = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=_AT_WORK))
+    for run in runs:
+        instance.report_run_failed(run, reason)
+    return [run.run_id for run in runs]
+
+
+def queue(instance: dg.DagsterInstance) -> tuple[int, int]:
+    """How many runs wait, and how many are at work."""
+    waiting, working = (instance.get_runs_count(dg.RunsFilter(statuses=states)) for states in (_WAITING, _AT_WORK))
+    return waiting, working
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

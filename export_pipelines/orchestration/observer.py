@@ -1,0 +1,219 @@
+"""What has happened in Dagster, as events: how runs ended, which checks and ticks failed.
+
+Everything is looked at again for a while and recorded once, because Dagster's storages show rows late and out of order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from export_pipelines.ledger import pulses, runs
+from export_pipelines.ledger.runs import RunRow
+from export_pipelines.notify import events
+from export_pipelines.notify.events import Sighting
+from export_pipelines.notify.kinds import Kind
+from export_pipelines.orchestration import instance_log
+from export_pipelines.orchestration.assets import asset_key
+from export_pipelines.orchestration.checks import DEADLINE
+from export_pipelines.orchestration.instance_log import EndedRun, RunLog
+from export_pipelines.project import Project
+
+_OVERLAP = timedelta(minutes=5)
+_FIRST_LOOK = timedelta(days=3)
+_UNDECIDED = timedelta(minutes=2)
+_BATCH = 100
+_SECONDS = 30.0  # a tick may take 60 s; what is left waits for the next one
+_RUN_KINDS: tuple[Kind, ...] = ("succeeded", "skipped", "empty", "failed", "interrupted", "check_failed")
+_DIED = "The process ended without a word: killed, out of memory, or the machine went down"
+
+
+def observe(
+    project: Project, instance: dg.DagsterInstance, *, since: datetime | None, names: Collection[str], now: datetime
+) -> datetime:
+    """Record what is new since then, or in the last three days; return from when on to look the next time.
+
+    `names` are our schedules and sensors.
+    """
+    start = (since or now - _FIRST_LOOK) - _OVERLAP
+    events.record(project, [*_of_ticks(instance, names, start), *_of_specs(project, now)])
+    waiting, working = instance_log.queue(instance)
+    pulses.put(
+        project.ledger, now, **{pulses.OBSERVER: None, pulses.QUEUED_RUNS: waiting, pulses.RUNNING_RUNS: working}
+    )
+    return _observe_runs(project, instance, start, now)
+
+
+def _observe_runs(project: Project, instance: dg.DagsterInstance, start: datetime, now: datetime) -> datetime:
+    """Record how runs ended, for a limited time; everything before the returned instant has been looked at."""
+    ended = instance_log.ended_runs(instance, start)
+    done = events.known_runs(project.ledger, [found.run.run_id for found in ended], _RUN_KINDS)
+    fresh = [found for found in ended if found.run.run_id not in done]
+    deadline = time.monotonic() + _SECONDS
+    for begin in range(0, len(fresh), _BATCH):
+        batch = fresh[begin : begin + _BATCH]
+        attempts = runs.last_by_run(project.ledger, [found.run.run_id for found in batch])
+        ours = [(found, attempts.get(found.run.run_id, {})) for found in batch]
+        sightings = [
+            seen
+            for found, mine in ours
+            if _concerns_us(found.run, mine)
+            for seen in _of_run(instance, found, mine, now)
+        ]
+        events.record(project, sightings)
+        if time.monotonic() > deadline:
+            return batch[-1].updated_at
+    return now
+
+
+def _concerns_us(run: dg.DagsterRun, attempts: Mapping[str, RunRow]) -> bool:
+    """Whether the run has to do with exports; whole jobs may."""
+    selected = [*(run.asset_selection or ()), *(key.asset_key for key in run.asset_check_selection or ())]
+    return bool(attempts) or not selected or any(_export_of(key) for key in selected)
+
+
+def _of_run(
+    instance: dg.DagsterInstance, found: EndedRun, attempts: Mapping[str, RunRow], now: datetime
+) -> Iterator[Sighting]:
+    """How each export of the run ended."""
+    if found.failed and found.will_retry is None and now - found.at < _UNDECIDED:
+        return  # Dagster marks a failed run as to be retried a moment after it failed
+    log = instance_log.run_log(instance, found.run.run_id)
+    yield from _of_checks(found, log, attempts)
+    if found.failed:
+        yield from _of_failed_run(found, log, attempts)
+    else:
+        yield from (_produced(row) for row in attempts.values() if row.state in ("published", "skipped"))
+
+
+def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> Iterator[Sighting]:
+    """A failed run may have produced some of its exports."""
+    for name in sorted({*attempts, *_planned(found.run)}):
+        row = attempts.get(name)
+        error = log.steps.get(asset_key(name).to_python_identifier())
+        blocked = any(check.blocking and _export_of(check.asset_key) == name for check in log.checks)
+        if row is not None and row.state in ("published", "skipped") and (error is None or blocked):
+            if not blocked:  # a failed check is an event of its own
+                yield _produced(row)
+        elif found.will_retry:
+            yield _interrupted(found, name, row)
+        else:
+            yield _failed(found, name, row, _cause(row, error, log.error))
+
+
+def _planned(run: dg.DagsterRun) -> set[str]:
+    """Names of the exports that the run was to produce; those that it got to, where it was to produce all of a job."""
+    steps = run.step_keys_to_execute
+    keys = [key for key in run.asset_selection or () if _export_of(key)]
+    return {_export_of(key) for key in keys if steps is None or key.to_python_identifier() in steps}
+
+
+def _produced(row: RunRow) -> Sighting:
+    kind: Kind = "skipped" if row.state == "skipped" else "succeeded" if row.rows else "empty"
+    reason = {"reason": "no rows, and `on_empty` is skip"} if kind == "skipped" else {"artifact_id": row.artifact_id}
+    return Sighting(
+        key=f"{kind}:{row.run_id}:{row.export}",
+        kind=kind,
+        happened_at=row.finished_at or row.started_at,
+        export=row.export,
+        partition=row.partition,
+        run_id=row.run_id,
+        details=reason,
+    )
+
+
+def _failed(found: EndedRun, name: str, row: RunRow | None, why: tuple[str, str]) -> Sighting:
+    return Sighting(
+        key=f"failed:{found.run.run_id}:{name}",
+        kind="failed",
+        happened_at=found.at,
+        export=name,
+        partition=row.partition if row else found.run.tags.get("dagster/partition"),
+        run_id=found.run.run_id,
+        details={"cause": why[0], "advice": why[1]},
+    )
+
+
+def _interrupted(found: EndedRun, name: str, row: RunRow | None) -> Sighting:
+    return Sighting(
+        key=f"interrupted:{found.run.run_id}:{name}",
+        kind="interrupted",
+        happened_at=found.at,
+        export=name,
+        partition=row.partition if row else found.run.tags.get("dagster/partition"),
+        run_id=found.run.run_id,
+        details={"cause": _DIED, "will_retry": True},
+    )
+
+
+def _cause(row: RunRow | None, error: str | None, of_run: str) -> tuple[str, str]:
+    """Why it failed, and what to do about it."""
+    if row is not None and row.state == "failed" and row.error:
+        hint = row.hint or ""
+        return row.error.removesuffix(hint).rstrip().removesuffix("."), hint
+    if row is not None and row.state in ("running", "died"):
+        return _DIED, "Look at the run's log and the memory of the machine, then run it again"
+    if error:
+        return error, ""
+    return f"It was not started: {of_run or 'the run ended before'}", "Look at the run in Dagster, then run it again"
+
+
+def _of_checks(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> Iterator[Sighting]:
+    """Failed checks of exports, blocking or not, of ours and of others."""
+    for check in log.checks:
+        name = _export_of(check.asset_key)
+        if not name or check.check_name == DEADLINE:
+            continue
+        row = attempts.get(name)
+        serious = check.blocking or check.severity == dg.AssetCheckSeverity.ERROR
+        yield Sighting(
+            key=f"check_failed:{found.run.run_id}:{name}:{check.check_name}",
+            kind="check_failed",
+            level="failure" if serious else "warning",
+            happened_at=found.at,
+            export=name,
+            partition=row.partition if row else check.partition or found.run.tags.get("dagster/partition"),
+            run_id=found.run.run_id,
+            details={
+                "check": check.check_name,
+                "cause": check.description or "the check did not pass",
+                "blocking": bool(check.blocking),
+                "artifact_id": row.artifact_id if row else None,
+            },
+        )
+
+
+def _export_of(key: dg.AssetKey) -> str:
+    """The name of the export whose asset has this key, or ""."""
+    return key.path[1] if len(key.path) == 2 and key.path[0] == "exports" else ""
+
+
+def _of_ticks(instance: dg.DagsterInstance, names: Collection[str], start: datetime) -> Iterator[Sighting]:
+    for tick in instance_log.failed_ticks(instance, names, after=start):
+        yield Sighting(
+            key=f"tick_failed:{tick.what}:{tick.tick_id}",
+            kind="tick_failed",
+            happened_at=tick.at,
+            details={"what": tick.what, "cause": tick.error},
+        )
+
+
+def _of_specs(project: Project, now: datetime) -> Iterator[Sighting]:
+    """Exports that are left out because of mistakes, and mistakes that belong to no export; anew when they change."""
+    found: dict[str | None, list[str]] = {name: list(map(str, p)) for name, p in project.specs.quarantined.items()}
+    for problem in project.specs.problems:
+        if problem.export is None and not any(str(problem) in texts for texts in found.values()):
+            found.setdefault(None, []).append(str(problem))
+    for name, texts in found.items():
+        digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+        yield Sighting(
+            key=f"quarantined:{name or ''}:{digest}",
+            kind="quarantined",
+            happened_at=now,
+            export=name,
+            details={"problems": texts, "cause": texts[0] if texts else ""},
+        )
