@@ -15,7 +15,7 @@ from export_pipelines.ledger.tables import events, incidents
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """One open incident. `failures` do not count deadlines that passed; those are in `late`."""
+    """One open incident. Deadlines that passed are in `late` and not among the `failures`."""
 
     export: str
     partition: str | None
@@ -56,7 +56,7 @@ def _trouble(connection: Connection, incident: Row[Any]) -> Trouble:
         partition=incident.partition,
         since=incident.opened_at,
         last_at=incident.last_at,
-        failures=max(0, incident.failures - len(late)),
+        failures=incident.failures,
         cause=str(_details(failed[-1]).get("cause", "")) if failed else "",
         late=list(dict.fromkeys(row.partition for row in late if row.partition)),
         due_at=late[-1].happened_at if late else None,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from export_pipelines.notify import events, incidents, outbox
 from export_pipelines.notify.events import Sighting
 from export_pipelines.notify.incidents import Incident
+from export_pipelines.notify.kinds import Kind
 from export_pipelines.notify.message import Event
 from export_pipelines.notify.outbox import Due
 from export_pipelines.notify.quiet import after_quiet_hours
@@ -50,7 +52,10 @@ def _route(project: Project, connection: Connection, event: Event, now: datetime
         _escalate(connection, event, incident, rules, now)
     elif event.export and (open_ := incidents.current(connection, event.export)) and incidents.ends(event, open_):
         incidents.close(connection, open_, event.happened_at)
-        events.insert(connection, [_recovery(event, open_)])
+        reached = (event.partition or "") > (open_.partition or "")
+        missing = [open_.partition] if open_.partition and reached else []
+        outcome = {"missing": missing, "artifact_id": event.details.get("artifact_id")}
+        events.insert(connection, [_turn("recovered", open_, event, event.happened_at, **outcome)])
     who = _recipients(project, connection, event, rules)
     topic = _topic(event)
     times = [(name, _due_at(project, connection, event, name, rules, now)) for name in who]
@@ -69,7 +74,7 @@ def _escalate(connection: Connection, event: Event, incident: Incident, rules: P
     old = event.happened_at - incident.opened_at >= timedelta(hours=limits.after_hours)
     if incident.failures >= limits.after_failures or old:
         incidents.escalate(connection, incident, now)
-        events.insert(connection, [_escalation(event, incident, now)])
+        events.insert(connection, [_turn("escalated", incident, event, now, cause=_cause(event))])
 
 
 def escalate_old(project: Project, now: datetime) -> None:
@@ -80,40 +85,24 @@ def escalate_old(project: Project, now: datetime) -> None:
             with project.ledger.write() as connection:
                 incidents.escalate(connection, incident, now)
                 last = events.last_of(connection, incident.export, since=incident.opened_at)
-                events.insert(connection, [_escalation(last, incident, now)])
+                events.insert(connection, [_turn("escalated", incident, last, now, cause=_cause(last))])
 
 
-def _escalation(event: Event, incident: Incident, now: datetime) -> Sighting:
+def _cause(event: Event) -> str:
+    return str(event.details.get("cause", ""))
+
+
+def _turn(kind: Kind, incident: Incident, event: Event, at: datetime, **more: Any) -> Sighting:
+    """The incident was escalated, or has ended, because of the event; once for each."""
+    ended = kind == "recovered"
     return Sighting(
-        key=f"escalated:{incident.id}",
-        kind="escalated",
-        happened_at=now,
+        key=f"{kind}:{incident.id}",
+        kind=kind,
+        happened_at=at,
         export=incident.export,
-        partition=incident.partition,
+        partition=event.partition if ended else incident.partition,
         run_id=event.run_id,
-        details={
-            "since": incident.opened_at.isoformat(),
-            "failures": incident.failures,
-            "cause": event.details.get("cause", "the deadline has passed"),
-        },
-    )
-
-
-def _recovery(event: Event, incident: Incident) -> Sighting:
-    missing = [incident.partition] if incident.partition and (event.partition or "") > incident.partition else []
-    return Sighting(
-        key=f"recovered:{incident.id}",
-        kind="recovered",
-        happened_at=event.happened_at,
-        export=event.export,
-        partition=event.partition,
-        run_id=event.run_id,
-        details={
-            "since": incident.opened_at.isoformat(),
-            "failures": incident.failures,
-            "missing": missing,
-            "artifact_id": event.details.get("artifact_id"),
-        },
+        details={"since": incident.opened_at.isoformat(), "failures": incident.failures, **more},
     )
 
 

@@ -138,6 +138,8 @@ class _Pass:
             else:
                 outbox.finish(self.project.ledger, message, "sent", now=now, note=answer or None)
                 self.done.sent += 1
+                if message.attempts:  # it was not reached before
+                    outbox.hasten(self.project.ledger, message.recipient, now=now)
 
     def _try(self, message: Message) -> str | None:
         """What the server answered, or None if the way there is down."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, text, update
@@ -149,15 +150,15 @@ def event_of(row: Row[Any]) -> Event:
 
 
 def _clean(project: Project, seen: Sighting) -> Sighting:
-    details = _redacted(seen.details, lambda value: redact(value, project.settings, project.specs))
-    return Sighting(**{**{name: getattr(seen, name) for name in Sighting.__dataclass_fields__}, "details": details})
+    """The sighting without the values of secrets."""
+    clean = partial(redact, settings=project.settings, specs=project.specs)
+    return replace(seen, details=_mapped(seen.details, clean))
 
 
-def _redacted(value: Any, clean: Any) -> Any:
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """The JSON value with every text changed; keys stay."""
     if isinstance(value, str):
-        return clean(value)
+        return change(value)
     if isinstance(value, Mapping):
-        return {key: _redacted(item, clean) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted(item, clean) for item in value]
-    return value
+        return {key: _mapped(item, change) for key, item in value.items()}
+    return [_mapped(item, change) for item in value] if isinstance(value, list | tuple) else value

@@ -15,7 +15,10 @@ from export_pipelines.notify.message import Event
 
 @dataclass(frozen=True)
 class Incident:
-    """Failures of one export without a success in between. `partition` is the latest that failed."""
+    """Failures of one export without a success in between. `partition` is the latest that failed or is late.
+
+    `failures` does not count deadlines that passed: the failure itself comes too, if there is one.
+    """
 
     id: int
     export: str
@@ -56,20 +59,21 @@ def all_open(ledger: Ledger) -> list[Incident]:
 def add_failure(connection: Connection, event: Event) -> Incident:
     """Open an incident with the event, or count the event in the open one."""
     open_ = current(connection, event.export or "")
+    failures = 0 if event.kind == "late" else 1
     if open_ is None:
         values: dict[str, Any] = {
             "export": event.export,
             "partition": event.partition,
             "opened_at": event.happened_at,
             "last_at": event.happened_at,
-            "failures": 1,
+            "failures": failures,
         }
         row = connection.execute(incidents.insert().values(values).returning(*incidents.c)).one()
     else:
         values = {
             "partition": max(open_.partition or "", event.partition or "") or None,
             "last_at": max(open_.last_at, event.happened_at),
-            "failures": open_.failures + 1,
+            "failures": open_.failures + failures,
         }
         change = update(incidents).where(incidents.c.id == open_.id).values(values)
         row = connection.execute(change.returning(*incidents.c)).one()

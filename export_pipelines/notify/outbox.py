@@ -140,6 +140,13 @@ def postpone(ledger: Ledger, message: Message, error: str, *, until: datetime) -
     _change(ledger, message.message_id, {"attempts": message.attempts + 1, "next_attempt_at": until, "error": error})
 
 
+def hasten(ledger: Ledger, recipient: str, *, now: datetime) -> None:
+    """The recipient can be reached again: what was postponed may go now."""
+    waiting = (messages.c.recipient == recipient, messages.c.state == "pending", messages.c.next_attempt_at > now)
+    with ledger.write() as connection:
+        connection.execute(update(messages).where(*waiting).values(next_attempt_at=now))
+
+
 def retry(ledger: Ledger, now: datetime) -> int:
     """Make every failed message pending again; return how many there were."""
     values = {"state": "pending", "next_attempt_at": now, "finished_at": None}

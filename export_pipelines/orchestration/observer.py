@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -100,9 +101,10 @@ def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow])
             if not blocked:  # a failed check is an event of its own
                 yield _produced(row)
         elif found.will_retry:
-            yield _interrupted(found, name, row)
+            yield _not_produced("interrupted", found, name, row, {"cause": _DIED, "will_retry": True})
         else:
-            yield _failed(found, name, row, _cause(row, error, log.error))
+            cause, advice = _cause(row, error, log.error)
+            yield _not_produced("failed", found, name, row, {"cause": cause, "advice": advice})
 
 
 def _planned(run: dg.DagsterRun) -> set[str]:
@@ -126,27 +128,15 @@ def _produced(row: RunRow) -> Sighting:
     )
 
 
-def _failed(found: EndedRun, name: str, row: RunRow | None, why: tuple[str, str]) -> Sighting:
+def _not_produced(kind: Kind, found: EndedRun, name: str, row: RunRow | None, details: dict[str, Any]) -> Sighting:
     return Sighting(
-        key=f"failed:{found.run.run_id}:{name}",
-        kind="failed",
+        key=f"{kind}:{found.run.run_id}:{name}",
+        kind=kind,
         happened_at=found.at,
         export=name,
         partition=row.partition if row else found.run.tags.get("dagster/partition"),
         run_id=found.run.run_id,
-        details={"cause": why[0], "advice": why[1]},
-    )
-
-
-def _interrupted(found: EndedRun, name: str, row: RunRow | None) -> Sighting:
-    return Sighting(
-        key=f"interrupted:{found.run.run_id}:{name}",
-        kind="interrupted",
-        happened_at=found.at,
-        export=name,
-        partition=row.partition if row else found.run.tags.get("dagster/partition"),
-        run_id=found.run.run_id,
-        details={"cause": _DIED, "will_retry": True},
+        details=details,
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster import AssetCheckEvaluation
 
 from export_pipelines.ledger import runs, workers
 from export_pipelines.notify import deadlines, events
@@ -17,6 +16,8 @@ from export_pipelines.orchestration.checks import DEADLINE
 from export_pipelines.orchestration.observer import observe
 from export_pipelines.orchestration.pools import pool_sensor
 from export_pipelines.project import Project
+
+Tick = Callable[[dg.SensorEvaluationContext], dg.SkipReason | dg.SensorResult]
 
 _SEND_SECONDS = 20  # a tick may take 60 s; what is left waits for the next one
 _RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -34,35 +35,29 @@ def sensors(project: Project, schedules: Collection[str]) -> list[dg.SensorDefin
     ]
 
 
+def _sensor(name: str, description: str, seconds: int, tick: Tick) -> dg.SensorDefinition:
+    made = dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=_RUNNING)
+    return made(tick)
+
+
 def observer_sensor(project: Project, names: Sequence[str]) -> dg.SensorDefinition:
     """Records how runs ended, and which checks, ticks and specs failed."""
 
-    @dg.sensor(
-        name="observer",
-        description="Records how exports ended, and failed checks, ticks and specs, for notifications",
-        minimum_interval_seconds=30,
-        default_status=_RUNNING,
-    )
-    def _sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def _tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = datetime.now(UTC)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         reached = observe(project, context.instance, since=since, names=names, now=now)
         context.update_cursor(reached.isoformat())
         return dg.SkipReason(f"recorded what happened until {reached:%Y-%m-%d %H:%M:%S} UTC")
 
-    return _sensor
+    text = "Records how exports ended, and failed checks, ticks and specs, for notifications"
+    return _sensor("observer", text, 30, _tick)
 
 
 def deadline_sensor(project: Project) -> dg.SensorDefinition:
     """Records exports that missed their deadline, and shows it as a failed check of the asset."""
 
-    @dg.sensor(
-        name="deadlines",
-        description="Reports exports whose partition is not published when the deadline of its schedule passes",
-        minimum_interval_seconds=60,
-        default_status=_RUNNING,
-    )
-    def _sensor(_context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def _tick(_context: dg.SensorEvaluationContext) -> dg.SensorResult:
         found = list(deadlines.late(project, datetime.now(UTC)))
         known = events.known(project.ledger, [seen.key for _, seen in found])
         new = [(state, seen) for state, seen in found if seen.key not in known]
@@ -70,11 +65,12 @@ def deadline_sensor(project: Project) -> dg.SensorDefinition:
         reason = "; ".join(f"{state.export}: {state.message}" for state, _ in new) or "nothing new is late"
         return dg.SensorResult(skip_reason=reason, asset_events=[_evaluation(state) for state, _ in new])
 
-    return _sensor
+    text = "Reports exports whose partition is not published when the deadline of its schedule passes"
+    return _sensor("deadlines", text, 60, _tick)
 
 
-def _evaluation(state: deadlines.Punctuality) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
+def _evaluation(state: deadlines.Punctuality) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
         asset_key=asset_key(state.export),
         check_name=DEADLINE,
         partition=state.due.partition if state.due else None,
@@ -87,13 +83,7 @@ def _evaluation(state: deadlines.Punctuality) -> AssetCheckEvaluation:
 def dead_run_sensor(project: Project) -> dg.SensorDefinition:
     """Ends runs whose process died with its machine; Dagster itself would wait for ever."""
 
-    @dg.sensor(
-        name="dead_runs",
-        description="Marks runs as failed whose process no longer answers, so that they are retried and reported",
-        minimum_interval_seconds=30,
-        default_status=_RUNNING,
-    )
-    def _sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def _tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         dead = workers.dead(project.ledger)
         if not dead:
             return dg.SkipReason("every run's process answers")
@@ -102,22 +92,18 @@ def dead_run_sensor(project: Project) -> dg.SensorDefinition:
         workers.forget(project.ledger, dead)
         return dg.SkipReason(f"ended: {', '.join(ended) or 'none of Dagster'}")
 
-    return _sensor
+    text = "Marks runs as failed whose process no longer answers, so that they are retried and reported"
+    return _sensor("dead_runs", text, 30, _tick)
 
 
 def sender_sensor(project: Project) -> dg.SensorDefinition:
     """Sends what is in the outbox, for a limited time per tick."""
 
-    @dg.sensor(
-        name="notifications",
-        description="Chooses who hears of new events, and sends what is due: e-mail, webhooks, Apprise",
-        minimum_interval_seconds=30,
-        default_status=_RUNNING,
-    )
-    def _sensor(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def _tick(_context: dg.SensorEvaluationContext) -> dg.SkipReason:
         done = drain(project, seconds=_SEND_SECONDS)
         if done.busy:
             return dg.SkipReason("another sender is at work")
         return dg.SkipReason(f"{done.sent} sent, {done.waiting} waiting, {done.failed} refused")
 
-    return _sensor
+    text = "Chooses who hears of new events, and sends what is due: e-mail, webhooks, Apprise"
+    return _sensor("notifications", text, 30, _tick)

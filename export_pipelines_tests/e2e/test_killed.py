@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from pathlib import Path
 
+import pytest
+
 from export_pipelines.ledger import pulses, runs
 from export_pipelines.project import Project
 from export_pipelines_tests.e2e.test_live import REPOSITORY, service, wait_for
@@ -21,6 +23,7 @@ OWNER = "owner@example.org"
 PROMISED_SECONDS = 300
 
 
+@pytest.mark.timeout(900)
 def test_the_owner_hears_of_a_run_that_died_with_everything(tmp_path: Path, postgres_url: str) -> None:
     home = tmp_path / "dagster_home"
     home.mkdir()

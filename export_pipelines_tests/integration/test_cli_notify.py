@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from export_pipelines.notify import events
 from export_pipelines.notify.events import Sighting
@@ -44,10 +45,10 @@ def cli(tmp_path: Path, smtp: SmtpServer, hook: WebhookServer) -> Cli:
     return made
 
 
-def fail(cli: Cli, number: int = 1) -> None:
-    now = datetime.now(UTC)
+def fail(cli: Cli, number: int = 1, export: str = "students") -> None:
+    details = {"cause": "disk full"}
     seen = Sighting(
-        key=f"failed:{number}", kind="failed", happened_at=now, export="students", details={"cause": "disk full"}
+        key=f"failed:{number}", kind="failed", happened_at=datetime.now(UTC), export=export, details=details
     )
     events.record(Project.load(Settings(cli.environ)), [seen])
 
@@ -73,6 +74,24 @@ def test_a_server_that_is_down_is_said_and_tried_again(cli: Cli, smtp: SmtpServe
     (row,) = cli.json("notify", "list", "--state", "pending")["messages"]
     assert row["attempts"] == 1
     assert "127.0.0.1" in row["error"]
+
+
+def test_what_was_postponed_goes_as_soon_as_the_recipient_is_reached(cli: Cli, smtp: SmtpServer) -> None:
+    smtp.stop()
+    ledger = Project.load(Settings(cli.environ)).ledger
+    for number in range(3):
+        fail(cli, number, export=f"e{number}")
+        cli("notify", "send", code=1)
+    with ledger.write() as connection:  # the pause of the first one is over
+        connection.execute(
+            text("update export_messages set attempts = 3, next_attempt_at = '2999-01-01 00:00:00.000000'")
+        )
+        oldest = "select min(created_at) from export_messages where recipient = 'ops'"
+        change = "update export_messages set next_attempt_at = '2020-01-01 00:00:00.000000' where created_at = ({})"
+        connection.execute(text(change.format(oldest)))
+    smtp.start()
+    assert cli.json("notify", "send")["sent"] == 3
+    assert len(smtp.mails) == 3
 
 
 def test_a_refused_message_can_be_tried_again(cli: Cli, smtp: SmtpServer) -> None:

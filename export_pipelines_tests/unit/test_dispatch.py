@@ -26,7 +26,7 @@ class World:
 
     def __init__(self, root: Path, notify: dict[str, Any], recipients: dict[str, Any] | None = None) -> None:
         names = ("ops", "boss", "partner")
-        given = {name: HOOK for name in names} | (recipients or {})
+        given = dict.fromkeys(names, HOOK) | (recipients or {})
         entries = {name: {"owners": ["team:registrar"], "org": "school"} for name in ("students", "grades")}
         self.project: Project = project(root, entries, recipients=given, notify=notify)
         self.now = BEGIN
