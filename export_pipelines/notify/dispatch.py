@@ -28,6 +28,7 @@ from export_pipelines.spec.recipients import EmailRecipient
 
 _BATCH = 100  # a batch holds the write lock of a SQLite ledger
 _FOLDED = frozenset({"failure", "warning"})
+_GROUPED = _FOLDED | {"success"}
 
 
 def dispatch(project: Project, now: datetime) -> None:
@@ -161,7 +162,7 @@ def _bind(project: Project, connection: Connection, now: datetime) -> None:
 
 def _bundles(project: Project, parts: Sequence[Due]) -> list[list[Due]]:
     topics = [list(group) for _, group in groupby(parts, key=lambda part: part.topic)]
-    if parts[0].level in _FOLDED and len(topics) > policy(project.specs, parts[0].export).group_over:
+    if parts[0].level in _GROUPED and len(topics) > policy(project.specs, parts[0].export).group_over:
         return [list(parts)]
     return topics
 

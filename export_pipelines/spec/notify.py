@@ -73,7 +73,7 @@ class NotifySpec(SpecModel):
     group_over: int | None = Field(
         None,
         ge=1,
-        description="More exports than this failing together make one message; 20.",
+        description="More failures, warnings or successes than this at once make one message; 20.",
         examples=[100],
     )
     include_file_details: bool | None = Field(

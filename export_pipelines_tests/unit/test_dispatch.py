@@ -157,6 +157,14 @@ def test_many_exports_that_fail_together_share_a_message(tmp_path: Path) -> None
     assert [len(message.events) for message in world.after(1)] == [4]
 
 
+def test_a_backfill_that_succeeds_is_one_message(tmp_path: Path) -> None:
+    world = World(tmp_path, {"default": {"success": ["partner"], "group_over": 3}})
+    for day in range(1, 6):
+        world.see("succeeded", partition=f"2026-02-0{day}", artifact_id=f"a{day}")
+    (message,) = world.after(0)
+    assert [event.partition for event in message.events] == [f"2026-02-0{day}" for day in range(1, 6)]
+
+
 def test_quiet_hours_hold_what_they_say(tmp_path: Path) -> None:
     quiet = {"start": "11:00", "end": "14:00", "timezone": "Europe/London"}
     world = World(
