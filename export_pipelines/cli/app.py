@@ -15,7 +15,7 @@ from export_pipelines.errors import ExportError, SpecError
 from export_pipelines.text import counted
 
 if TYPE_CHECKING:
-    from export_pipelines.cli.views import Locations
+    from export_pipelines.locations import Locations
     from export_pipelines.project import Project
     from export_pipelines.settings import Settings
 
@@ -47,7 +47,7 @@ class App:
     @cached_property
     def locations(self) -> Locations:
         """Where published files are."""
-        from export_pipelines.cli.views import Locations
+        from export_pipelines.locations import Locations
 
         return Locations(self.project)
 

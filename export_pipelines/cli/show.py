@@ -12,7 +12,7 @@ from export_pipelines.cli.app import App, json_option
 from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
-    from export_pipelines.cli.views import Locations
+    from export_pipelines.locations import Locations
     from export_pipelines.spec.resolved import ResolvedExport
 
 _TICKS = 3

@@ -12,7 +12,7 @@ from export_pipelines.errors import ExportError
 from export_pipelines.text import counted, size
 
 if TYPE_CHECKING:
-    from export_pipelines.cli.views import Locations
+    from export_pipelines.locations import Locations
     from export_pipelines.verify import Finding, Report
 
 

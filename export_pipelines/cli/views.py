@@ -5,35 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from export_pipelines.errors import ExportError
 from export_pipelines.text import rate
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.artifacts import ArtifactRow
     from export_pipelines.ledger.runs import RunRow
-    from export_pipelines.project import Project
+    from export_pipelines.locations import Locations
     from export_pipelines.spec.problems import Problem
-    from export_pipelines.storage.base import Store
     from export_pipelines.storage.manifest import CheckResult
     from export_pipelines.timing.upcoming import Upcoming
-
-
-class Locations:
-    """Where published files are, for people."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self._stores: dict[str, Store | None] = {}
-
-    def uri(self, store: str, path: str) -> str:
-        """Absolute path or URI; `store:path` where the store is not, or no longer, defined completely."""
-        if store not in self._stores:
-            try:
-                self._stores[store] = self._project.store(store)
-            except ExportError:
-                self._stores[store] = None
-        known = self._stores[store]
-        return known.uri(path).rstrip("/") if known else f"{store}:{path}"
 
 
 def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,11 +24,11 @@ PUBLISHED_SECONDS = case((runs.c.state == "published", SECONDS))
 
 @dataclass(frozen=True)
 class Span:
-    """From `since` on, to before `until`, of one export; None is no limit."""
+    """From `since` on, to before `until`, of one export or several; None is no limit."""
 
     since: datetime | None
     until: datetime | None = None
-    export: str | None = None
+    export: str | Collection[str] | None = None
 
     def attempts(self) -> list[ColumnElement[bool]]:
         """Conditions on `runs`: attempts that started in the span."""
@@ -52,7 +53,9 @@ class Span:
         return Span(self.since - ((self.until or datetime.now(UTC)) - self.since), self.since, self.export)
 
     def _of(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
-        return [] if self.export is None else [column == self.export]
+        if self.export is None:
+            return []
+        return [column.in_([self.export] if isinstance(self.export, str) else list(self.export))]
 
     def _within(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         since = [] if self.since is None else [column >= self.since]

@@ -7,6 +7,7 @@ Rows and bytes are those of artifacts, which count when they were created. Spans
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -85,10 +86,18 @@ def total_stats(
 
 
 def by_day(
-    ledger: Ledger, *, since: datetime, until: datetime, timezone: str = "UTC", export: str | None = None
+    ledger: Ledger,
+    *,
+    since: datetime,
+    until: datetime,
+    timezone: str = "UTC",
+    exports: Collection[str] | None = None,
 ) -> list[DayStats]:
-    """Every day of the span in this timezone; of the first and the last one, what lies in the span."""
-    span = Span(since, until, export)
+    """Every day of the span in this timezone; of the first and the last one, what lies in the span.
+
+    Of all exports, or of these together.
+    """
+    span = Span(since, until, exports)
     found = {day: DayStats(day) for day in days_between(since, until, timezone)}
     counts = {"succeeded": number_in(*SUCCEEDED), "failed": number_in(*FAILED)}
     ended = {**counts, "seconds": func.coalesce(func.sum(PUBLISHED_SECONDS), 0.0)}

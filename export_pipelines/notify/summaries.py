@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import get_args
 
-from sqlalchemy import func, select
-
-from export_pipelines.ledger.tables import events as table
 from export_pipelines.monitoring.stats import DayStats, ExportStats, by_day, run_stats
+from export_pipelines.monitoring.troubles import late_by_export
 from export_pipelines.notify import events
 from export_pipelines.notify.facts import EventFacts, Group, by_subject
 from export_pipelines.notify.moments import Moment
@@ -126,56 +124,22 @@ def weekly(event: EventFacts, witness: Witness) -> WeeklyFacts:
     since, until = _span(event)
     ledger, scope = witness.project.ledger, set(event.texts("exports"))
     found = {stats.export: stats for stats in run_stats(ledger, since=since.instant, until=until.instant)}
-    late = _late(witness, since, until)
+    late = late_by_export(ledger, since=since.instant, until=until.instant)
     weeks = [
         ExportWeek(stats=found.get(name, ExportStats(export=name)), late=late.get(name, 0))
         for name in scope & {*found, *late}
     ]
-    narrow = None if set(found) <= scope else sorted(scope & set(found))
     return WeeklyFacts(
         since=since,
         until=until,
         exports=sorted(weeks, key=lambda week: (-week.stats.failed, -week.late, week.stats.export)),
-        days=_days(witness, since, until, exports=narrow),
+        days=by_day(ledger, since=since.instant, until=until.instant, timezone=until.timezone, exports=scope),
         holidays=_holidays(witness, sorted(scope), until.local.date()),
     )
 
 
 def _span(event: EventFacts) -> tuple[Moment, Moment]:
     return event.moment("since") or event.at, event.moment("until") or event.at
-
-
-def _late(witness: Witness, since: Moment, until: Moment) -> dict[str, int]:
-    """Export -> how often it was late."""
-    c = table.c
-    within = (c.kind == "late", c.happened_at >= since.instant, c.happened_at < until.instant, c.export.is_not(None))
-    query = select(c.export, func.count().label("number")).where(*within).group_by(c.export)
-    with witness.project.ledger.read() as connection:
-        return {row.export: row.number for row in connection.execute(query)}
-
-
-def _days(witness: Witness, since: Moment, until: Moment, *, exports: Sequence[str] | None) -> list[DayStats]:
-    """Runs by local day: of all exports, or the sum of these."""
-    sums: dict[date, DayStats] = {}
-    for name in [None] if exports is None else exports:
-        found = by_day(
-            witness.project.ledger,
-            since=since.instant,
-            until=until.instant,
-            timezone=until.timezone,
-            export=name,
-        )
-        for day in found:
-            seen = sums.get(day.day, DayStats(day.day))
-            sums[day.day] = DayStats(
-                day.day,
-                succeeded=seen.succeeded + day.succeeded,
-                failed=seen.failed + day.failed,
-                rows=seen.rows + day.rows,
-                bytes=seen.bytes + day.bytes,
-                seconds=seen.seconds + day.seconds,
-            )
-    return [sums[day] for day in sorted(sums)]
 
 
 def _holidays(witness: Witness, scope: Sequence[str], first: date) -> list[Holiday]:

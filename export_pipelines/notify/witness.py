@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from export_pipelines.errors import DamagedArtifactError, ExportError, SpecError
+from export_pipelines.errors import DamagedArtifactError, SpecError
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.locations import Locations
 from export_pipelines.monitoring.stats import run_stats
 from export_pipelines.notify.facts import (
     ArtifactFacts,
@@ -34,6 +36,11 @@ class Witness:
     """Looks up the facts about events. A ledger that cannot be reached is an error; what it no longer has is not."""
 
     project: Project
+
+    @cached_property
+    def locations(self) -> Locations:
+        """Where published files are."""
+        return Locations(self.project)
 
     def timezone(self, export: str | None) -> str:
         """The timezone of the export's schedule; UTC for what the specs do not have."""
@@ -112,24 +119,17 @@ class Witness:
             artifact_id=manifest.artifact_id,
             partition=manifest.partition,
             created=Moment(manifest.created_at, self.timezone(manifest.export)),
-            directory=self._uri(row.store, row.directory),
+            directory=self.locations.uri(row.store, row.directory),
             rows=manifest.total_rows,
             bytes=manifest.total_bytes,
             files=[
                 FileFacts(
-                    path=self._uri(row.store, row.path_of(entry.name)),
+                    path=self.locations.uri(row.store, row.path_of(entry.name)),
                     **entry.model_dump(include={"name", "format", "rows", "bytes", "sha256"}),
                 )
                 for entry in (manifest.files if files else ())
             ],
         )
-
-    def _uri(self, store: str, path: str) -> str:
-        """Absolute path or URI; `store:path` where the store is not, or no longer, defined completely."""
-        try:
-            return self.project.store(store).uri(path).rstrip("/")
-        except ExportError:
-            return f"{store}:{path}"
 
     def _asset(self, export: str, partition: str) -> str:
         if not export:

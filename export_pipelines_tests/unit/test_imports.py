@@ -18,7 +18,7 @@ LAYERS = [
     {"ledger"},
     {"checks"},
     {"export", "verify"},
-    {"project"},
+    {"project", "locations"},
     {"monitoring"},
     {"notify"},
     {"orchestration"},

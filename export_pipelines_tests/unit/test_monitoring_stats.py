@@ -152,7 +152,7 @@ def test_days_are_those_of_the_timezone_and_none_is_missing(ledger: Ledger) -> N
         (31, 0, 0),
     ]
     assert sum(day.rows for day in by_day(ledger, timezone="Asia/Kathmandu", **span)) == 300
-    assert [day.succeeded for day in by_day(ledger, export="nobody", **span)] == [0] * 5
+    assert [day.succeeded for day in by_day(ledger, exports=["nobody"], **span)] == [0] * 5
 
 
 def test_the_slowest_are_those_that_published(ledger: Ledger) -> None:
