@@ -6,14 +6,13 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test faults outage fuzz lint check docs lock clean
+.PHONY: help demo dev test test-faults fuzz lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
 	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test   install what the tests need, and run them all"
-	@echo "make faults kill 50 publishers of 500,000 rows at random moments, in both layouts (about 10 minutes)"
-	@echo "make outage kill the sender of 550 failures during ten minutes without a mail server (about 15 minutes)"
+	@echo "make test-faults  kill, crash, cut off and fill up everything, many times (more than an hour)"
 	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
@@ -42,11 +41,16 @@ dev: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
-faults: $(VENV)/.dev
+test-faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/kill_publishers.py --layout artifact
 	$(BIN)/python benchmarks/kill_publishers.py --layout flat
-
-outage: $(VENV)/.dev
+	$(BIN)/python benchmarks/crash_points.py
+	$(BIN)/python benchmarks/syscall_faults.py
+	$(BIN)/python benchmarks/full_disk.py
+	$(BIN)/python benchmarks/restart_postgres.py
+	$(BIN)/python benchmarks/s3_faults.py
+	$(BIN)/python benchmarks/retention_inventories.py
+	$(BIN)/python benchmarks/observe_runs.py
 	$(BIN)/python benchmarks/smtp_outage.py
 
 fuzz: $(VENV)/.dev

@@ -19,8 +19,8 @@ from export_pipelines.timing.partitions import window_of
 if TYPE_CHECKING:  # these import pyarrow or SQLAlchemy, which most commands of the CLI do without
     import pyarrow as pa
 
-    from export_pipelines.export import Artifact, OpenExport, Request, Services
     from export_pipelines.ledger.ledger import Ledger
+    from export_pipelines.opening import Artifact, OpenExport, Request, Services
     from export_pipelines.sources.base import Source
     from export_pipelines.storage.base import Store
 
@@ -72,14 +72,14 @@ class Project:
 
     def open(self, request: Request) -> OpenExport:
         """The export's datasets, opened; see `open_export`."""
-        from export_pipelines.export import open_export
+        from export_pipelines.opening import open_export
 
         return open_export(request, self.source(request.export), self.services(request.export.spec.store))
 
     def services(self, store: str) -> Services:
         """What a run that publishes to the store works with."""
-        from export_pipelines.export import Services
         from export_pipelines.ledger.metrics_file import MetricsFile
+        from export_pipelines.opening import Services
 
         return Services(
             store=self.store(store),
@@ -98,8 +98,8 @@ class Project:
             return publish(opened, on_rows=on_rows)
 
     def preview(self, request: Request, *, rows: int) -> dict[str, pa.Table]:
-        """Dataset -> its first rows; publishes nothing. See `export_pipelines.export.preview`."""
-        from export_pipelines.export import preview
+        """Dataset -> its first rows; publishes nothing. See `export_pipelines.opening.preview`."""
+        from export_pipelines.opening import preview
 
         return preview(request, self.source(request.export), rows=rows)
 
@@ -113,7 +113,7 @@ class Project:
         row_limit: int | None = None,
     ) -> Request:
         """A request for one partition of the export of this name, created now. Raises SpecError."""
-        from export_pipelines.export import Request
+        from export_pipelines.opening import Request
 
         export = self.export(name)
         return Request(

@@ -32,6 +32,9 @@ DEFAULTS = {
 """Variable -> value where neither the environment nor the `.env` file sets it. Paths are relative to the directory in
 which the program starts."""
 
+MOST_RETENTION_DAYS = 36_500
+"""A hundred years: what somebody writes who means for ever."""
+
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
@@ -67,6 +70,19 @@ class Settings:
     def max_records(self) -> int:
         """Rows of a dataset beyond which a run fails, where the spec sets no `max_rows`."""
         return int(self.number("EXPORT_MAX_RECORDS"))
+
+    @property
+    def retention_days(self) -> int | None:
+        """Days that artifacts are kept for where the specs name no policy; None keeps them for ever."""
+        if not self.variables.get("EXPORT_RETENTION_DAYS"):
+            return None
+        days = self.number("EXPORT_RETENTION_DAYS")
+        if days != int(days) or days > MOST_RETENTION_DAYS:
+            raise ConfigurationError(
+                f"environment variable EXPORT_RETENTION_DAYS is {self.get('EXPORT_RETENTION_DAYS')!r}",
+                hint=f"Give whole days, {MOST_RETENTION_DAYS:,} at most, or leave it unset to keep everything",
+            )
+        return int(days)
 
     @property
     def lease_seconds(self) -> float:

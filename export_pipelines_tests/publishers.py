@@ -40,7 +40,7 @@ class Left:
     violations: list[str] = field(default_factory=list)
 
 
-def big_project(root: Path, *, rows: int, **entry: object) -> Project:
+def big_project(root: Path, *, rows: int, batch_rows: int = 5000, **entry: object) -> Project:
     """A project whose export `big` has that many rows."""
     with sqlite3.connect(root / "school.db") as connection:
         connection.execute("create table numbers (id integer, name text, amount decimal(12,2))")
@@ -48,7 +48,7 @@ def big_project(root: Path, *, rows: int, **entry: object) -> Project:
         connection.executemany("insert into numbers values (?, ?, ?)", values)
     connection.close()
     datasets = {"numbers": {"table": "numbers"}}
-    connections = {"school": {"url": f"sqlite:///{root}/school.db", "batch_rows": 5000}}
+    connections = {"school": {"url": f"sqlite:///{root}/school.db", "batch_rows": batch_rows}}
     return project(root, {"big": {"datasets": datasets, "formats": ["csv", "jsonl"], **entry}}, connections=connections)
 
 

@@ -162,6 +162,7 @@ class Action:
     answer: tuple[int, str] | None = None  # do not pass on; answer this status and error code
     lose_answer: bool = False  # pass on, then drop the client's connection
     cut_answer_at: int | None = None  # drop the connection after so many bytes of the answer
+    stall: bool = False  # do not pass on, and do not answer until the proxy ends
 
 
 PASS_ON = Action()
@@ -175,6 +176,7 @@ class Proxy:
         self.rule: Callable[[Request], Action | None] = lambda request: None
         self.lines: list[str] = []
         self.server = S3Server("")
+        self.ended = threading.Event()
 
     def decide(self, request: Request) -> Action:
         """Record the request and ask the rule."""
@@ -194,6 +196,7 @@ def s3_proxy(upstream: S3Server) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
+        proxy.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -207,7 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Decide about one request and carry that out."""
         request = Request(f"{self.command} {self.path}", {k.lower(): v for k, v in self.headers.items()})
         action = self.proxy.decide(request)
-        if action.answer:
+        if action.stall:
+            self.proxy.ended.wait()
+            self._drop()
+        elif action.answer:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self._answer(*action.answer)
         elif action.cut_body_at == 0:

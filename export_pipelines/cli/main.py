@@ -33,6 +33,12 @@ SECTIONS = {
         "preview": "The first rows of one export; publishes nothing.",
         "verify": "Re-read published files and compare them with their manifests.",
     },
+    "Keep": {
+        "retention": "What the policies say: which files stay and why, and which may go.",
+        "pin": "Keep an artifact whatever its policy says.",
+        "unpin": "Let the policy decide again.",
+        "hold": "Put an artifact on legal hold, or release it.",
+    },
     "Write specs": {
         "new": "Begin a new export with a commented spec file.",
         "check": "Every mistake in the spec files, with file and line.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
-    from export_pipelines.export import Request
+    from export_pipelines.opening import Request
 
 _CELL_CHARACTERS = 32
 

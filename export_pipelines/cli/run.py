@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,9 @@ from export_pipelines.errors import ExportError, OnEmptySkip
 from export_pipelines.text import counted
 
 if TYPE_CHECKING:
+    from export_pipelines.ledger.artifacts import ArtifactRow
     from export_pipelines.spec.resolved import ResolvedExport
+    from export_pipelines.storage.manifest import CheckResult
 
 
 @click.command()
@@ -29,21 +32,23 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
 
     Nothing runs while any spec file has mistakes. After a partition fails, the following ones are still produced, and
     the exit code is 1, as it is where a blocking check failed. Ctrl-C stops cleanly: nothing of the current partition
-    is published, and the exit code is 130.
+    is published unless it had just become visible, and the exit code is 130.
     """
     from export_pipelines.cli.stopping import Stopped, stoppable
 
     app: App = ctx.obj
     export = app.strict_project().export(name)
     keys = _partitions(app, export, **which)
+    run_ids = {key: str(uuid.uuid4()) for key in keys}
     results: list[dict[str, Any]] = []
     code = 0
     try:
         with stoppable():
             for key in keys:
-                results.append(_produce(app, export, key, limit))
+                results.append(_produce(app, export, key, run_id=run_ids[key], limit=limit))
                 _show_result(app, export, results[-1])
     except Stopped as stop:
+        results += _published(app, run_ids, keys[len(results) :][:1])
         rest = keys[len(results) :]
         app.say(
             f"{stop}: " + (f"nothing of partition {rest[0]} was published" if rest else "all was done"), style="yellow"
@@ -72,22 +77,34 @@ def _partitions(
     return keys
 
 
-def _produce(app: App, export: ResolvedExport, partition: str, limit: int | None) -> dict[str, Any]:
+def _produce(app: App, export: ResolvedExport, partition: str, *, run_id: str, limit: int | None) -> dict[str, Any]:
     """Publish one partition and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
-    from export_pipelines.cli.views import artifact, checks
 
     result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None, "checks": []}
     try:
-        request = app.project.request(export.name, partition, run_id=str(uuid.uuid4()), row_limit=limit)
+        request = app.project.request(export.name, partition, run_id=run_id, row_limit=limit)
         with counting_rows(f"{export.name} {partition}") as on_rows:
             published = app.project.run(request, on_rows=on_rows)
     except OnEmptySkip as skip:
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
         return {**result, "reason": str(error)}
-    shown = artifact(published.row, app.locations)
-    return {**result, "state": "published", "artifact": shown, "checks": checks(published.checks)}
+    return {**result, **_view(app, published.row, published.checks)}
+
+
+def _published(app: App, run_ids: dict[str, str], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Those of the partitions that were published although a signal came at that moment."""
+    from export_pipelines.ledger.artifacts import find
+
+    rows = [(key, row) for key in keys for row in find(app.project.ledger, run_id=run_ids[key])]
+    return [{"partition": key, "reason": None, **_view(app, row, row.manifest.checks)} for key, row in rows]
+
+
+def _view(app: App, row: ArtifactRow, found: Sequence[CheckResult]) -> dict[str, Any]:
+    from export_pipelines.cli.views import artifact, checks
+
+    return {"state": "published", "artifact": artifact(row, app.locations), "checks": checks(found)}
 
 
 def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from export_pipelines.crash import passing
 from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
 from export_pipelines.ledger.heart import beating
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
@@ -74,6 +75,7 @@ class Lease:
         try:
             with self.ledger.write() as connection:
                 connection.execute(update(leases).where(*mine).values(holder=None, expires_at=0.0))
+            passing("lease_released")
         except TransientError as failure:  # what was published stays published; the lease expires by itself
             _log.warning("releasing the lease of %s: %s", self.export, failure)
 

@@ -1,4 +1,4 @@
-"""Older ledgers brought up to date. New tables need nothing here; changed ones do."""
+"""Older ledgers brought up to date. A new table needs a new version with an empty step; a changed one, statements."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "create index export_runs_by_run on export_runs (run_id)",
         "create index export_artifacts_by_time on export_artifacts (created_at, export, partition, rows, bytes)",
     ),
+    2: (),
 }
 """Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select, update
 
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import runs
+from export_pipelines.storage.manifest import Manifest
 
 _CHUNK = 500
 
@@ -19,7 +20,7 @@ State = Literal["running", "published", "skipped", "failed", "died"]
 
 @dataclass(frozen=True)
 class RunRow:
-    """One attempt. `died` means that it ended without a word, seen by the next attempt.
+    """One attempt. `died` means that it ended without a word and published nothing, seen by the next attempt.
 
     `export_id` is its own, and that of the artifact that it publishes; `formats` are comma-separated; `error` is the
     whole text, `hint` the part of it that says what to do. Attempts of older ledgers have none of the three.
@@ -76,17 +77,37 @@ def unsettled(ledger: Ledger, *, export: str, partition: str, store: str) -> dic
         return {row.id: row.manifest_path for row in connection.execute(query.where(c.artifact_id.is_(None)))}
 
 
-def settle(connection: Connection, number: int, artifact_id: str | None) -> None:
-    """Record what an unsettled attempt published after all, or that it was nothing."""
-    values = {"artifact_id": artifact_id} if artifact_id else {"manifest_path": None}
-    connection.execute(update(runs).where(runs.c.id == number).values(values))
+def settle(connection: Connection, number: int, manifest: Manifest | None) -> None:
+    """Record what an attempt published, in the caller's transaction; None if it was nothing.
+
+    An attempt that published and then died ended when it had published, not when somebody noticed.
+    """
+    this = runs.c.id == number
+    if manifest is None:
+        connection.execute(update(runs).where(this).values(manifest_path=None))
+        return
+    began: datetime = connection.execute(select(runs.c.started_at).where(this)).scalar_one()
+    finished_at = began + timedelta(seconds=manifest.seconds)
+    values = {"state": "published", "finished_at": finished_at, **published(manifest)}
+    connection.execute(update(runs).where(this).values(values))
+
+
+def published(manifest: Manifest) -> dict[str, Any]:
+    """What `finish` is told of an attempt that published this."""
+    return {"artifact_id": manifest.artifact_id, "rows": manifest.total_rows, "bytes": manifest.total_bytes}
 
 
 def finish(ledger: Ledger, number: int, state: State, **outcome: Any) -> None:
-    """Record how the attempt ended; `outcome` holds artifact_id, rows, bytes, error, hint, finished_at if not now."""
+    """Record how the attempt ended; `outcome` holds artifact_id, rows, bytes, error, hint, finished_at if not now.
+
+    What is known to be published stays so.
+    """
+    this = runs.c.id == number
+    if state != "published":
+        this &= runs.c.state != "published"
     with ledger.write() as connection:
         values = {"state": state, "finished_at": datetime.now(UTC), **outcome}
-        connection.execute(update(runs).where(runs.c.id == number).values(values))
+        connection.execute(update(runs).where(this).values(values))
 
 
 def recent(

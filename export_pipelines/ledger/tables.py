@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-VERSION = 2
+VERSION = 3
 metadata = MetaData()
 
 
@@ -189,4 +190,20 @@ watches = Table(
     Column("export", String(63), primary_key=True),
     Column("timing", String(300), nullable=False),  # cron, timezone, partition: a change starts anew
     Column("since", Instant, nullable=False),
+)
+
+pins = Table(
+    "export_pins",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("artifact_id", String(32), nullable=False),  # no foreign key: a rebuilt ledger registers artifacts anew
+    Column("kind", String(8), nullable=False),  # pin | hold
+    Column("until", Date),  # of a hold: the last day
+    Column("by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", String(200)),
+    Column("ended_why", Text),
+    Index("export_pins_by_artifact", "artifact_id"),
 )

@@ -32,7 +32,8 @@ TIMEOUT_SECONDS = 10
 """For each answer of the server."""
 
 _LOGGED_IN = 235
-_SHOWN = 200  # characters of a server's answer
+_READ = 4000  # characters of a server's answer
+_SHOWN = 400  # of all that was answered
 _RETRY = "It is tried again"
 _REACH = "Check SMTP_HOST, SMTP_PORT and the network; it is tried again"
 _EXPLANATIONS: Mapping[type[Exception], tuple[str, str]] = {
@@ -107,7 +108,8 @@ class EmailSender:
         server = _server(self._settings)
         content, options = _written(letter, recipient, server.sender)
         refused = self._guarded(server, lambda: self._hand_over(server, recipient, content, options))
-        return "".join(f"refused: {address} ({_answer(*reply)}); " for address, reply in refused.items())[:-2]
+        answers = "; ".join(f"refused: {address} ({_answer(*reply)})" for address, reply in refused.items())
+        return _shown(answers, server)
 
     def _hand_over(
         self, server: _Server, recipient: EmailRecipient, content: bytes, options: Sequence[str]
@@ -235,13 +237,19 @@ def _translated(error: Exception, server: _Server) -> ExportError:
     """Our error for smtplib's; refused only if another attempt would go the same way whatever the operator does."""
     doing = f"sending e-mail through {server.where}"
     text, hint = _explained(error, server)
-    for spelling in spellings(server.password or ""):
-        text = text.replace(spelling, "***")
+    text = _shown(text, server)
     if isinstance(error, smtplib.SMTPRecipientsRefused) and all(code >= 500 for code, _ in error.recipients.values()):
         return RecipientRefusedError(f"{doing}: {text}", hint="Correct the addresses in the specs")
     if isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500:
         return RecipientRefusedError(f"{doing}: the content was refused: {text}", hint="Ask whoever runs the server")
     return RecipientUnavailableError(f"{doing}: {text}", hint=hint)
+
+
+def _shown(text: str, server: _Server) -> str:
+    """The text without the password, and then cut: a part of a password would not be found."""
+    for spelling in spellings(server.password or ""):
+        text = text.replace(spelling, "***")
+    return one_line(text, longest=_SHOWN)
 
 
 def _explained(error: Exception, server: _Server) -> tuple[str, str]:
@@ -267,4 +275,4 @@ def _said(error: Exception) -> str:
 
 def _answer(code: int, text: bytes | str) -> str:
     shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return one_line(f"{code} {shown}", longest=_SHOWN)
+    return one_line(f"{code} {shown}", longest=_READ)

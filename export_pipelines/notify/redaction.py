@@ -42,6 +42,13 @@ def without_passwords(text: str) -> str:
     return _USERINFO.sub(r"\1***@", text)
 
 
+def without_hook(text: str, url: str, secret: str) -> str:
+    """The text with `***` for the key of a web hook and what is secret of its URL."""
+    for spelling in sorted({s for part in (secret, *_of_hook(url)) for s in spellings(part)}, key=len, reverse=True):
+        text = text.replace(spelling, "***")
+    return without_passwords(text)
+
+
 def spellings(secret: str) -> set[str]:
     """The secret and how it looks in URLs, in JSON and in Python's messages; empty if it is too short to be hidden."""
     quoted = {quote(secret, safe="", errors="replace"), quote(secret, errors="replace"), unquote(secret)}

@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from export_pipelines.errors import ConfigurationError, ExportError, RecipientRefusedError, RecipientUnavailableError
 from export_pipelines.notify.headers import one_line
 from export_pipelines.notify.message import Letter
-from export_pipelines.notify.redaction import unlogged
+from export_pipelines.notify.redaction import unlogged, without_hook
 from export_pipelines.settings import Settings
 from export_pipelines.spec.recipients import WebhookRecipient
 
@@ -66,7 +66,8 @@ class WebhookSender:
         status, text = self._post(url, body, headers, timeout=recipient.timeout_seconds)
         if 200 <= status < 300:
             return ""
-        said = f"{_host(url)} answered {status}" + (f": {text}" if text else "")
+        shown = one_line(without_hook(text, url, secret), longest=_SHOWN)  # servers quote what they refuse
+        said = f"{_host(url)} answered {status}" + (f": {shown}" if shown else "")
         if status in LATER or status >= 500:
             raise RecipientUnavailableError(said, hint="It is tried again")
         if 300 <= status < 400:
@@ -129,12 +130,12 @@ def _host(url: str) -> str:
 
 
 def _beginning(response: requests.Response) -> str:
-    """What has arrived of the answer's body, on one line: waiting for more could take for ever."""
+    """What has arrived of the answer's body: waiting for more could take for ever."""
     try:
         data: bytes = response.raw.read1(_READ)
     except (HTTPError, OSError, http.client.HTTPException):
         data = b""
-    return one_line(data.decode("utf-8", "replace"), longest=_SHOWN)
+    return data.decode("utf-8", "replace")
 
 
 def _translated(error: Exception, host: str, timeout: float) -> ExportError:

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import dagster as dg
 
+from export_pipelines.crash import passing
 from export_pipelines.errors import OnEmptySkip
-from export_pipelines.export import OpenExport
+from export_pipelines.opening import OpenExport
 from export_pipelines.orchestration.checks import check_results, check_specs
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
 from export_pipelines.orchestration.freshness import freshness_policy
@@ -65,6 +66,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
                 opened = None
         if opened is not None:
             yield dg.Output(opened)  # the IO manager publishes before the next line
+            passing("materialized")
         yield from check_results(export, opened.artifact if opened else None)
 
     return _export

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from export_pipelines.checks.plan import planned_checks
-from export_pipelines.export import Artifact
+from export_pipelines.opening import Artifact
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.storage.manifest import CheckResult

@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from export_pipelines.errors import ColumnTypeError, SpecError
-from export_pipelines.export import OpenExport, Request
+from export_pipelines.opening import OpenExport, Request
 from export_pipelines.project import Project
 from export_pipelines.sources.base import Snapshot
 from export_pipelines.sources.stream import RecordStream

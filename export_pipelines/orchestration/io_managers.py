@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from export_pipelines.export import Artifact, OpenExport, publish
+from export_pipelines.export import publish
 from export_pipelines.ledger import artifacts
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.workers import working
+from export_pipelines.opening import Artifact, OpenExport
 from export_pipelines.orchestration.failures import failing_clearly
 from export_pipelines.orchestration.frames import open_frames
 from export_pipelines.orchestration.metadata import describe

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from export_pipelines.export import Artifact
+from export_pipelines.opening import Artifact
 from export_pipelines.storage.base import Store
 from export_pipelines.storage.manifest import Column, Manifest
 

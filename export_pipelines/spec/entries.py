@@ -25,6 +25,7 @@ from export_pipelines.spec.references import (
     strings,
     without_references,
 )
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Any] = {
     "schedules": ScheduleSpec,
     "recipients": RecipientSpec,
     "notify": NotifySpec,
+    "retention": RetentionSpec,
     "exports": ExportSpec,
 }
 """Top-level key of a file -> the model of its entries."""

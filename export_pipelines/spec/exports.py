@@ -14,6 +14,7 @@ from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.formats import FormatSpec
 from export_pipelines.spec.naming import check_path, check_path_template
 from export_pipelines.spec.notify import NotifySpec
+from export_pipelines.spec.retention import RetentionRef
 from export_pipelines.spec.schedules import PartitionKind, ScheduleRef
 
 OWNER_PATTERN = r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
@@ -108,6 +109,11 @@ class ExportSpec(SpecModel):
         None,
         description="Who hears of this export; what is not given comes from the section `notify`.",
         examples=[{"success": ["partner-hook"], "failure": ["ops"]}],
+    )
+    retention: RetentionRef | None = Field(
+        None,
+        description="What to keep; none means the policy `default`, or EXPORT_RETENTION_DAYS.",
+        examples=["statutory", {"keep_days": 90, "keep_monthly": 12}],
     )
     max_runtime_seconds: int = Field(7200, ge=1, description="Dagster ends a run that takes longer.", examples=[600])
 

@@ -15,6 +15,7 @@ from export_pipelines.spec.problems import Problem, SpecPath, advice, hides_secr
 from export_pipelines.spec.queries import check_queries
 from export_pipelines.spec.recipients import Level
 from export_pipelines.spec.references import has_reference
+from export_pipelines.spec.retention import DEFAULT, RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, ScheduleSpec, check_timezone
 from export_pipelines.spec.stores import LocalStoreSpec
 
@@ -48,6 +49,8 @@ class Links:
         built_in: dict[str, Any] = {}
         if section == "stores":
             built_in = {"local": LOCAL_STORE}
+        if section == "retention":
+            built_in = {DEFAULT: RetentionSpec()}
         if section == "schedules":
             built_in = {name: preset(name) for name in PRESETS}
         spoiled = self.bad.get(section, {})
@@ -64,7 +67,8 @@ class Links:
         if self.unread and not hint.startswith("did"):
             return list(self.unread)
         shown = "" if hides_secret(name) else f" {name!r}"
-        entry.report(path, f"unknown {section.removesuffix('s')}{shown}; {hint}")
+        noun = "retention policy" if section == "retention" else section.removesuffix("s")
+        entry.report(path, f"unknown {noun}{shown}; {hint}")
         return []
 
 
@@ -125,6 +129,7 @@ def check_export(entry: Entry, links: Links) -> list[Problem]:
     else:
         spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
     _check_hours(entry, raw, links)
+    spoilers += links.follow(entry, ("retention",), section="retention", name=raw.get("retention"))
     check_queries(entry)
     check_notify(entry, links, ("notify",))
     return spoilers

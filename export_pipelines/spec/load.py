@@ -20,6 +20,7 @@ from export_pipelines.spec.notify import NotifySpec
 from export_pipelines.spec.problems import Problem
 from export_pipelines.spec.recipients import RecipientSpec
 from export_pipelines.spec.resolved import ResolvedExport, spec_sha256
+from export_pipelines.spec.retention import DEFAULT, RetentionSpec, combined
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -44,6 +45,7 @@ class SpecSet:
     schedules: Mapping[str, ScheduleSpec] = field(default_factory=dict)
     recipients: Mapping[str, RecipientSpec] = field(default_factory=dict)
     notify: Mapping[str, NotifySpec] = field(default_factory=dict)
+    retention: Mapping[str, RetentionSpec] = field(default_factory=dict)
     exports: Mapping[str, ResolvedExport] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     quarantined: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
@@ -59,7 +61,8 @@ class SpecSet:
 def load_specs(directory: Path | Sequence[Path], *, settings: Settings) -> SpecSet:
     """The specs in all `*.yaml` and `*.yml` files of the directory or directories, or in a single file.
 
-    Raises ConfigurationError if EXPORT_MAX_RECORDS is not a positive number; never for what the files say.
+    Raises ConfigurationError if EXPORT_MAX_RECORDS or EXPORT_RETENTION_DAYS is not a positive number; never for what
+    the files say.
     """
     reading = read_entries([directory] if isinstance(directory, Path) else list(directory))
     _report_names_defined_twice(reading.entries)
@@ -72,6 +75,7 @@ def load_specs(directory: Path | Sequence[Path], *, settings: Settings) -> SpecS
         schedules={**links.good.get("schedules", {}), **schedules},
         recipients=links.known("recipients"),
         notify=links.known("notify"),
+        retention=links.good.get("retention", {}),
         exports=exports,
         problems=_sorted(reading),
         quarantined=spoilers,
@@ -103,6 +107,7 @@ def _link(reading: Reading) -> tuple[Links, dict[str, list[Problem]]]:
     for entry in sections["notify"]:
         check_notify(entry, links)
     links.settle(sections["notify"])
+    links.settle(sections["retention"])
     links.settle(sections["exports"], {e.name: check_export(e, links) for e in sections["exports"]})
     return links, links.bad.get("exports", {})
 
@@ -137,7 +142,22 @@ def _resolved(name: str, spec: ExportSpec, links: Links, settings: Settings) -> 
         timezone=timezone,
         max_rows=settings.max_records if spec.max_rows is None else spec.max_rows,
         spec_sha256=spec_sha256(name, spec, timezone),
+        retention=_retention(spec, links, settings),
     )
+
+
+def _retention(spec: ExportSpec, links: Links, settings: Settings) -> RetentionSpec | None:
+    """The export's policy. None if the policy `default`, which has a say in all, has a mistake or may not be read."""
+    policies = links.good.get("retention", {})
+    default = policies.get(DEFAULT)
+    if default is None:
+        if links.unread or DEFAULT in links.bad.get("retention", {}):
+            return None
+        default = RetentionSpec(keep_days=settings.retention_days)
+    own = spec.retention
+    if own is None or own == DEFAULT:
+        return default
+    return combined(policies[own] if isinstance(own, str) else own, default)
 
 
 def _sorted(reading: Reading) -> list[Problem]:

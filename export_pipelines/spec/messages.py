@@ -21,6 +21,7 @@ from export_pipelines.spec.naming import is_reserved
 from export_pipelines.spec.notify import REFERENCE_PATTERN, SCOPE_PATTERN, NotifySpec
 from export_pipelines.spec.problems import advice, hides_secret, short
 from export_pipelines.spec.recipients import ADDRESS_PATTERN
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 
 _EXPECTED = {
@@ -72,6 +73,7 @@ _HOMES: dict[str, type[BaseModel]] = {
     "a dataset of an export": DatasetSpec,
     "`checks` of a dataset": DatasetChecks,
     "`notify`": NotifySpec,
+    "`retention`": RetentionSpec,
     "a schedule": ScheduleSpec,
     "a calendar": CalendarSpec,
     "a connection": ConnectionSpec,

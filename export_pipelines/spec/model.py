@@ -9,6 +9,7 @@ from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.exports import ExportSpec
 from export_pipelines.spec.notify import NotifySpec, Scope
 from export_pipelines.spec.recipients import RecipientSpec
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -43,6 +44,11 @@ class SpecFile(SpecModel):
         default_factory=dict,
         description="Who hears of what: `default`, `org:NAME`, or an owner as exports name it.",
         examples=[{"default": {"failure": ["ops"]}, "team:registrar": {"failure": ["registrar@example.org"]}}],
+    )
+    retention: dict[KeyName, RetentionSpec] = Field(
+        default_factory=dict,
+        description="What to keep: policies that exports name; `default` is for those that name none.",
+        examples=[{"default": {"keep_days": 90}, "statutory": {"min_keep_days": 3650}}],
     )
     exports: dict[Name, ExportSpec] = Field(
         default_factory=dict,

@@ -20,6 +20,7 @@ from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.naming import DEFAULT_PATHS, PLACEHOLDERS
 from export_pipelines.spec.notify import Digests, Escalation, NotifySpec
 from export_pipelines.spec.recipients import QuietHours, RecipientSpec
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 from export_pipelines.spec.typenames import default_of, type_of
@@ -121,6 +122,13 @@ e-mail address hears of failures and warnings without an entry. `digest` and `di
 to an export."""
 
 
+_RETENTION = """\
+One entry under `retention:`, and the key `retention` of an export, which may also name an entry. The entry `default` is
+for exports without the key; where there is none, EXPORT_RETENTION_DAYS stands for its `keep_days`. An export's policy
+replaces `default`, except that the longer `min_keep_days` and the later `hold_until` of both apply. What stays in any
+case is described in [retention](retention.md)."""
+
+
 def reference_markdown() -> str:
     """The whole page as Markdown."""
     body = [*_sections(), SECRETS, YAML_NOTES]
@@ -154,6 +162,7 @@ def _sections() -> list[str]:
         _section("## Notify", NotifySpec, _NOTIFY),
         _section("### Escalation", Escalation, "The key `escalation` of `notify`."),
         _section("### Digests", Digests, "The key `digests` of `notify`."),
+        _section("## Retention", RetentionSpec, _RETENTION),
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.exports import ExportSpec
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -16,7 +17,8 @@ from export_pipelines.spec.stores import StoreSpec
 class ResolvedExport:
     """An export, ready to run. `schedule_name` and `schedule` are None for exports on request only.
 
-    `timezone` is the schedule's, or UTC. `max_rows` is the export's, or EXPORT_MAX_RECORDS.
+    `timezone` is the schedule's, or UTC. `max_rows` is the export's, or EXPORT_MAX_RECORDS. `retention` is what applies
+    of its own policy and the default one, or None if a mistake in the specs hides that.
     """
 
     name: str
@@ -29,13 +31,15 @@ class ResolvedExport:
     timezone: str
     max_rows: int
     spec_sha256: str
+    retention: RetentionSpec | None = None
 
 
 def spec_sha256(name: str, spec: ExportSpec, timezone: str) -> str:
     """The SHA-256 (hexadecimal) of all that shapes the content of the export's files.
 
-    Equal for specs that differ only in schedule, owners, tags, retries, limits, store, path, checks or notify, and
-    for options that are written out with their default. A description counts only where a PDF title shows it.
+    Equal for specs that differ only in schedule, owners, tags, retries, limits, store, path, checks, notify or
+    retention, and for options that are written out with their default. A description counts only where a PDF title
+    shows it.
     """
     formats = [{"type": form.type, **form.model_dump(mode="json", exclude_defaults=True)} for form in spec.formats]
     shows_description = any("{description}" in str(form.get("title", "")) for form in formats)

@@ -44,6 +44,7 @@ _LINKS = {
     "NotifySpec": "[notify](#notify)",
     "Escalation": "[escalation](#escalation)",
     "Digests": "[digests](#digests)",
+    "RetentionSpec": "[retention](#retention)",
     "ConnectionSpec": "[connection](#connections)",
     "CalendarSpec": "[calendar](#calendars)",
     "ScheduleSpec": "[schedule](#schedules)",
@@ -103,7 +104,7 @@ def _compound(kind: Any) -> str:
         return f"mapping of {_name(arguments[0])} to {_name(arguments[1])}"
     choices = dict(members(kind))
     known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "email": "[recipient](#recipients)"}
-    known["timing"] = "name or [schedule](#schedules)"
+    known |= {"timing": "name or [schedule](#schedules)", "policy": "name or [retention](#retention)"}
     named = [text for tag, text in known.items() if tag in choices]
     return (named or [" or ".join(_name(member) for member in choices.values()) or "value"])[0]
 

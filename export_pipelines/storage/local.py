@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import stat
@@ -17,7 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from export_pipelines.errors import StorageError, UnsafePathError
+from export_pipelines.crash import passing
+from export_pipelines.errors import ExportError, StorageError, UnsafePathError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.naming import check_path
 from export_pipelines.spec.stores import LocalStoreSpec
@@ -28,6 +30,7 @@ STAGING = ".staging"
 _PLACEMENT = ".placement"
 _PRUNED_TIMES = 100
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_log = logging.getLogger(__name__)
 
 
 class LocalStore(Store):
@@ -79,9 +82,10 @@ class LocalStore(Store):
                 file.write(manifest)
             for name in names:
                 _sync(staging.path / name)
+            passing("fsynced")
             if placement.shared:
                 self._link_all(staging, placement.directory, names, fence)
-                self.discard(staging)
+                self._finish(staging)
             else:
                 _sync(staging.path)
                 self._rename(staging, placement.directory, fence)
@@ -93,11 +97,14 @@ class LocalStore(Store):
 
     def sweep(self, scope: str) -> list[str]:
         """See Store. Returns the runs whose leftovers were deleted."""
+        below = f"{STAGING}/{check_path(scope)}"
         try:
-            with self._directory(f"{STAGING}/{check_path(scope)}") as fd:
+            with self._directory(below) as fd:
                 runs = sorted(os.listdir(fd))  # noqa: PTH208 - by descriptor, so that no link is followed
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _reported(f"cleaning {self.uri(below)}", error) from error
         for run in runs:
             self._remove(self.root / STAGING / scope / run)
         self._prune(f"{STAGING}/{scope}")
@@ -148,7 +155,9 @@ class LocalStore(Store):
             if _exists(last, fd):
                 raise StorageError(f"publishing {self.uri(directory)}: the name is taken", hint="Run the export again")
             os.rename(staging.path, last, dst_dir_fd=fd)
+            passing("moved")
             os.fsync(fd)
+            passing("manifest_written")
         self._prune(f"{STAGING}/{staging.scope}")
 
     def _link_all(
@@ -164,9 +173,18 @@ class LocalStore(Store):
             for name in names[:-1]:
                 os.link(staging.path / name, name, dst_dir_fd=fd, follow_symlinks=False)
             os.fsync(fd)
+            passing("moved")
             with fence:
                 os.link(staging.path / names[-1], names[-1], dst_dir_fd=fd, follow_symlinks=False)
                 os.fsync(fd)
+                passing("manifest_written")
+
+    def _finish(self, staging: Staging) -> None:
+        """The artifact is published, so what fails from here on is left to the next sweep."""
+        try:
+            self.discard(staging)
+        except ExportError as error:
+            _log.warning("store %r: published, but cleaning up after it failed: %s", self.name, error)
 
     def _remove(self, staged: Path) -> None:
         """Delete a staging directory, and files it gave a final name to without giving one to the manifest."""
@@ -174,9 +192,8 @@ class LocalStore(Store):
         if not staged.is_dir():
             return
         with _reporting(f"cleaning {staged}"):
-            placed = json.loads(note.read_bytes() or b"{}") if note.is_file() else {}
-            if placed:
-                self._take_back(staged, placed["directory"], placed["manifest"])
+            if placed := _read_note(note):
+                self._take_back(staged, placed["directory"] and check_path(placed["directory"]), placed["manifest"])
             shutil.rmtree(staged)
 
     def _take_back(self, staged: Path, directory: str, manifest: str) -> None:
@@ -225,11 +242,23 @@ def _reporting(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):  # a symbolic link, or a file, where a directory should be
-            raise UnsafePathError(
-                f"{doing}: the path leads over a symbolic link or a file", hint="Remove it"
-            ) from error
-        raise storage_error(doing, error) from error
+        raise _reported(doing, error) from error
+
+
+def _reported(doing: str, error: OSError) -> ExportError:
+    """The operating system's error as ours."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):  # a symbolic link, or a file, where a directory should be
+        return UnsafePathError(f"{doing}: the path leads over a symbolic link or a file", hint="Remove it")
+    return storage_error(doing, error)
+
+
+def _read_note(note: Path) -> dict[str, str]:
+    """What a run noted before it gave files their final names; nothing if it died before the note was whole."""
+    try:
+        placed: dict[str, str] = json.loads(note.read_bytes()) if note.is_file() else {}
+    except ValueError:
+        return {}
+    return placed
 
 
 def _exists(name: str, fd: int) -> bool:

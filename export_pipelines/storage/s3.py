@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from export_pipelines.crash import passing
 from export_pipelines.errors import ExportError, StorageError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.naming import check_path
@@ -112,9 +113,11 @@ class S3Store(Store):
                 upload.send(staging.path / entry.name)
         for upload in uploads:
             upload.verify()
+        passing("moved")
         with fence:
             self._refuse_taken(journal.manifest)
             self._bucket.create(journal.manifest, manifest, arguments=self._bucket.arguments(run=run))
+            passing("manifest_written")
         self._finish(staging)
 
     def discard(self, staging: Staging) -> None:

@@ -103,7 +103,7 @@ def reporting(doing: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _refused(doing, error) from error
+        raise _refused(doing, error) from None  # Dagster would keep the chained error's text
     except BotoCoreError as error:
         raise _failed(doing, error) from error
 

@@ -59,6 +59,16 @@ class WebhookPost(Post):
 class TestWebhookSender(SenderContract):
     factory = WebhookSender
 
+    @pytest.mark.parametrize("status", [500, 404])
+    def test_a_server_that_quotes_its_url_does_not_make_us_tell_it(
+        self, post: WebhookPost, sender: WebhookSender, status: int
+    ) -> None:
+        post.server.status = status
+        post.server.answer = f"no route /services/{TOKEN}?key=query-canary, and not with {SECRET}".encode()
+        with pytest.raises((RecipientRefusedError, RecipientUnavailableError), match="no route") as caught:
+            sender.send(letter(), post.recipient())
+        assert_without(caught.value, post)
+
     @pytest.fixture
     def post(self) -> Iterator[WebhookPost]:
         with webhook_server() as server:

@@ -13,8 +13,9 @@ import psycopg2
 import pytest
 
 from export_pipelines.checks.plan import planned_checks
-from export_pipelines.export import Artifact, publish
+from export_pipelines.export import publish
 from export_pipelines.ledger import artifacts
+from export_pipelines.opening import Artifact
 from export_pipelines.project import Project
 from export_pipelines.settings import Settings
 from export_pipelines.spec.checks import CheckKind

@@ -40,6 +40,7 @@ LOOKS = (
     "stats --slowest 1",
     "report --json",
     "metrics",
+    "retention",
 )
 AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags"}
 
@@ -88,7 +89,7 @@ def test_every_command_and_option_is_on_the_page() -> None:
         text = section(f"exports {name}")
         for parameter in command.params:
             if isinstance(parameter, click.Argument):
-                assert re.search(rf"^### exports {name} \[?NAME", PAGE, re.MULTILINE), name
+                assert re.search(rf"^### exports {name} \[?(NAME|ARTIFACT)", PAGE, re.MULTILINE), name
             elif "--json" in parameter.opts:
                 assert "JSON" in text or name == "schema", name
             else:
@@ -115,8 +116,10 @@ def test_every_command_takes_json_and_explains_itself() -> None:
 
 def test_every_json_field_is_on_the_page(cli: Cli) -> None:
     shared = "".join(
-        section(name) for name in ("Artifact", "Check result", "Run", "Schedule", "Tick", "Statistics", "Incident")
+        section(name)
+        for name in ("Artifact", "Check result", "Run", "Schedule", "Tick", "Statistics", "Incident", "Pins")
     ) + section("exports check")
+    artifact_id = cli.json("path", "students")["artifact_id"]
     (students,) = (export for export in cli.json("list")["exports"] if export["name"] == "students")
     documents = {
         "demo": cli.json("demo"),
@@ -125,6 +128,9 @@ def test_every_json_field_is_on_the_page(cli: Cli) -> None:
         "new": cli.json("--specs", str(cli.root / "mine"), "new", "orders"),
         "verify": cli.json("verify"),
         "ledger rebuild": cli.json("ledger", "rebuild"),
+        "pin": cli.json("pin", artifact_id),
+        "unpin": cli.json("unpin", artifact_id),
+        "hold": cli.json("hold", artifact_id, "--until", "9999-12-31", "--why", "audit"),
         **{look.split()[0]: cli.json(*look.removesuffix("--json").split()) for look in LOOKS if look != "schema"},
     }
     for name, document in documents.items():

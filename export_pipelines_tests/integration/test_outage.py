@@ -1,6 +1,6 @@
 """The mail server is down and the sender is killed: no failure is lost, and nothing arrives more than once per kill.
 
-`make outage` does the same with ten minutes of outage and 550 failures.
+`make test-faults` does the same with ten minutes of outage and 550 failures.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "export_pipelines"
 LAYERS = [
     {"errors"},
-    {"registry", "settings", "text"},
+    {"crash", "registry", "settings", "text"},
     {"spec"},
     {"timing"},
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
     {"checks"},
-    {"export", "verify"},
+    {"export", "opening", "verify"},
     {"project", "locations"},
     {"monitoring"},
-    {"notify"},
+    {"notify", "retention"},
     {"orchestration"},
     {"cli", "definitions"},
 ]

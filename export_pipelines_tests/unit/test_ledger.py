@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from export_pipelines.errors import ConfigurationError
-from export_pipelines.ledger import artifacts, runs
+from export_pipelines.ledger import artifacts, pins, runs
 from export_pipelines.ledger.ledger import Ledger, LedgerUnavailableError
 from export_pipelines.ledger.tables import VERSION
 
@@ -134,6 +134,17 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_what_it_holds(url: str,
     other = f"sqlite:///{tmp_path}/fresh.db"
     runs.recent(Ledger(other))
     assert _columns(other) == _columns(url)
+
+
+def test_a_ledger_of_version_2_gets_the_table_of_pins(url: str) -> None:
+    ledger = Ledger(url)
+    with ledger.write() as connection:
+        connection.execute(text("drop table export_pins"))
+        connection.execute(text("update export_ledger_version set version = 2"))
+    ledger = Ledger(url)
+    assert pins.of_artifact(ledger, "a1") == []
+    with ledger.read() as connection:
+        assert connection.execute(text("select version from export_ledger_version")).scalar() == VERSION
 
 
 def _columns(url: str) -> dict[str, set[str]]:

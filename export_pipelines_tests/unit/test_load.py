@@ -267,6 +267,7 @@ class TestHash:
             "on_empty: skip",
             "reread: true",
             "notify: {failure: [ann@example.org]}",
+            "retention: {keep_days: 30}",
             "spreadsheet_safe: true",
             "partition: daily",
             "formats: [{type: csv, delimiter: ',', header: true}]",

@@ -74,7 +74,7 @@ exports:
             (
                 "text",
                 1,
-                "should be a mapping with the keys connections, stores, calendars, schedules, recipients, notify, exports",
+                "should be a mapping with the keys connections, stores, calendars, schedules, recipients, notify, retention, exports",
             ),
         ],
     )

@@ -27,6 +27,7 @@ from export_pipelines.spec.locate import bare
 from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.notify import Digests, Escalation, NotifySpec
 from export_pipelines.spec.recipients import AppriseRecipient, EmailRecipient, QuietHours, WebhookRecipient
+from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.timing.partitions import last_complete
 
@@ -58,6 +59,7 @@ SHOWN = (
     DatasetChecks,
     RowsCheck,
     ControlTotal,
+    RetentionSpec,
 )
 """Models of which every field is used somewhere."""
 
@@ -230,6 +232,14 @@ def test_notifications_are_shown_at_every_scope(project: Project) -> None:
     assert {owner for spec in exports for owner in spec.owners} & set(project.specs.notify)
     assert [spec for spec in exports if spec.notify is not None]
     assert [spec for spec in exports if spec.reread]
+
+
+def test_policies_are_named_and_written_in_place_and_none_is_for_all(project: Project) -> None:
+    """A `default` here would silence EXPORT_RETENTION_DAYS for everyone who begins with these files."""
+    given = [export.spec.retention for export in project.specs.exports.values()]
+    assert {name for name in given if isinstance(name, str)} == set(project.specs.retention)
+    assert {type(policy) for policy in given} == {str, RetentionSpec, type(None)}
+    assert "default" not in project.specs.retention
 
 
 def test_every_kind_of_check_is_shown_and_some_block(parsed: list[BaseModel]) -> None:

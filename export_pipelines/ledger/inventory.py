@@ -1,0 +1,65 @@
+"""What the ledger knows of every artifact, without reading manifests: for decisions about many of them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import String, cast, select
+
+from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.pins import held_until, pinned
+from export_pipelines.ledger.tables import artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One artifact. Instants are aware, in UTC; None is one that cannot be read."""
+
+    artifact_id: str
+    export: str
+    partition: str
+    window_start: datetime | None
+    window_end: datetime | None
+    created_at: datetime | None
+    bytes: int
+    store: str
+    good: bool = True
+    row_limit: int | None = None
+    pinned: bool = False
+    held_until: date | None = None
+    """Legal hold: up to the end of this day."""
+    undelivered: bool = False
+    """Whether it still waits for a delivery."""
+    archived: bool = False
+    """Whether a verified copy of it is in an archive."""
+    unknown: str = ""
+    """Why nothing may be concluded about it, or nothing."""
+
+
+def inventory(ledger: Ledger, *, export: str | None = None) -> list[Item]:
+    """Every registered artifact, of all exports or of one, in no order."""
+    c = artifacts.c
+    # As text, because one date that cannot be read must not hide all other artifacts.
+    instants = [cast(column, String) for column in (c.window_start, c.window_end, c.created_at)]
+    query = select(c.artifact_id, c.export, c.partition, *instants, c.bytes, c.store, c.good, c.row_limit)
+    if export is not None:
+        query = query.where(c.export == export)
+    with ledger.read() as connection:
+        pins, holds = pinned(connection), held_until(connection)
+        return [
+            Item(
+                *(key, name, partition, _instant(start), _instant(end), _instant(created), octets, store, good, limit),
+                pinned=key in pins,
+                held_until=holds.get(key),
+            )
+            for key, name, partition, start, end, created, octets, store, good, limit in connection.execute(query)
+        ]
+
+
+def _instant(text: str) -> datetime | None:
+    """The instant that the database keeps in UTC, without an offset."""
+    try:
+        return datetime.fromisoformat(f"{text}+00:00")
+    except ValueError:
+        return None

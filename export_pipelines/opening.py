@@ -1,0 +1,260 @@
+"""The first step of an export: the lease of its partition is taken and its queries execute; no row is read yet."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from export_pipelines.checks.totals import open_with_totals, split_totals
+from export_pipelines.crash import passing
+from export_pipelines.errors import EmptyExportError, ExportError, OnEmptySkip, TransientError
+from export_pipelines.ledger import runs
+from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.leases import Lease, acquire
+from export_pipelines.ledger.ledger import Ledger
+from export_pipelines.ledger.metrics_file import MetricsFile
+from export_pipelines.ledger.orphans import find_announced, register_orphans, settle
+from export_pipelines.sources.base import Snapshot, Source
+from export_pipelines.sources.stream import RecordStream
+from export_pipelines.spec.naming import safe_partition
+from export_pipelines.spec.resolved import ResolvedExport
+from export_pipelines.storage.base import Placement, Store
+from export_pipelines.storage.manifest import CheckResult, Manifest
+from export_pipelines.timing.partitions import Window
+
+_log = logging.getLogger(__name__)
+_WORDLESS: dict[type[BaseException], str] = {KeyboardInterrupt: "Stopped by Ctrl-C"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to produce: one partition of one export, by one run."""
+
+    export: ResolvedExport
+    partition: str
+    run_id: str
+    created_at: datetime
+    scheduled_at: datetime | None = None
+    row_limit: int | None = None
+    window: Window
+    """The partition's span of time, in the schedule's timezone."""
+
+    @property
+    def scope(self) -> str:
+        """`export/partition` as path segments: what a lease and a staging directory belong to."""
+        return f"{self.export.name}/{safe_partition(self.partition)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a run works with besides its request."""
+
+    store: Store
+    ledger: Ledger
+    lease_seconds: float = 60
+    lease_wait_seconds: float = 60
+    metrics: MetricsFile | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a run published, its first rows to look at, and whether its checks held."""
+
+    row: ArtifactRow
+    preview: Mapping[str, pa.Table] = field(default_factory=dict)
+    checks: Sequence[CheckResult] = ()
+    """Those of the manifest, and what was found when the files were read again."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was published."""
+        return self.row.manifest
+
+
+class OpenExport:
+    """Datasets whose queries have executed and whose rows nobody has read, under the partition's lease."""
+
+    def __init__(self, request: Request, services: Services) -> None:
+        self.request = request
+        self.services = services
+        self.streams: Mapping[str, RecordStream] = {}
+        self.totals: Mapping[str, RecordStream] = {}
+        """Dataset -> what its control query gives."""
+        self.artifact: Artifact | None = None
+        """What was published, afterwards."""
+        self.lease: Lease
+        self._stack = ExitStack()
+        self.export_id = uuid.uuid4().hex
+        """Of this attempt, and of the artifact that it publishes."""
+        self._attempt = 0
+        self._announced: str | None = None
+        self._outcome: tuple[runs.State, dict[str, Any]] = ("failed", {})
+
+    def open(self, snapshot: Callable[[], Snapshot]) -> Self:
+        """Take the lease, delete what dead runs left, and execute the queries by calling `snapshot`."""
+        request, services, name = self.request, self.services, self.request.export.name
+        with self._stack:
+            held = acquire(
+                services.ledger,
+                name,
+                request.partition,
+                ttl_seconds=services.lease_seconds,
+                wait_seconds=services.lease_wait_seconds,
+            )
+            self.lease = self._stack.enter_context(held)
+            passing("lease_taken")
+            self._started = datetime.now(UTC)
+            self._attempt = runs.start(
+                services.ledger,
+                run_id=request.run_id,
+                export=name,
+                partition=request.partition,
+                now=self._started,
+                export_id=self.export_id,
+                formats=",".join(_formats(request)),
+            )
+            self._stack.push(self._record)
+            services.store.sweep(request.scope)
+            register_orphans(services.ledger, services.store, export=name, partition=request.partition)
+            self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
+            passing("query_open")
+            self._check_empty()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def _check_empty(self) -> None:
+        export, partition = self.request.export, self.request.partition
+        if export.spec.on_empty == "write" or any(stream.peek() for stream in self.streams.values()):
+            return
+        what = f"export {export.name}, partition {partition}: no rows"
+        if export.spec.on_empty == "skip":
+            self.succeed("skipped", rows=0)
+            raise OnEmptySkip(f"{what}, and `on_empty` is skip: nothing is published")
+        hint = "Check that the data has arrived; `on_empty: write` publishes empty files instead"
+        raise EmptyExportError(what, hint=hint)
+
+    def announce(self, placement: Placement) -> None:
+        """Tell the ledger what is about to be published."""
+        services, path = self.services, placement.manifest_path
+        runs.announce(services.ledger, self._attempt, store=services.store.name, manifest_path=path)
+        self._announced = path
+
+    @contextmanager
+    def registering(self, row: ArtifactRow) -> Iterator[None]:
+        """The moment of publishing: nobody else can hold the lease, and the ledger learns of it."""
+        with self.lease.fenced() as connection:
+            yield
+            settle(connection, self._attempt, row)
+        passing("ledger_committed")
+
+    def succeed(self, state: runs.State, **outcome: Any) -> None:
+        """Say how the attempt ended, for the ledger; without this it counts as failed."""
+        self._outcome = (state, outcome)
+
+    def _record(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if error is not None and not isinstance(error, OnEmptySkip):
+            self._conclude(error)
+        state, outcome = self._outcome
+        outcome["finished_at"] = datetime.now(UTC)
+        try:
+            runs.finish(self.services.ledger, self._attempt, state, **outcome)
+        except TransientError as failure:  # the record of a result never changes the result
+            _log.warning("recording the run of %s: %s", self.request.export.name, failure)
+        if self.services.metrics:
+            self.services.metrics.append(self._row(state, outcome))
+
+    def _conclude(self, error: BaseException) -> None:
+        """How the attempt ended although it raised this: a signal may come when the artifact is already visible."""
+        if not isinstance(error, Exception) and self._announced and self._outcome[0] == "failed":
+            self._look_again(self._announced)
+        text = str(error) or _WORDLESS.get(type(error), type(error).__name__)
+        state, outcome = self._outcome
+        self.succeed(state, **outcome, error=text, hint=getattr(error, "hint", "") or None)
+
+    def _look_again(self, path: str) -> None:
+        """See whether the announced artifact was published. What cannot be seen now, the next run will see."""
+        try:
+            row = find_announced(self.services.store, path)
+            with self.lease.fenced() as connection:
+                settle(connection, self._attempt, row)
+        except ExportError as failure:
+            _log.warning("looking for what the run of %s published: %s", self.request.export.name, failure)
+        else:
+            if row:
+                self.succeed("published", **runs.published(row.manifest))
+
+    def _row(self, state: runs.State, outcome: dict[str, Any]) -> runs.RunRow:
+        """This attempt as the ledger has it."""
+        request = self.request
+        values = dict.fromkeys(("finished_at", "artifact_id", "rows", "bytes", "error")) | outcome
+        return runs.RunRow(
+            run_id=request.run_id,
+            export=request.export.name,
+            partition=request.partition,
+            state=state,
+            started_at=self._started,
+            export_id=self.export_id,
+            formats=",".join(_formats(request)),
+            **values,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, tb)
+
+
+def open_export(request: Request, source: Source, services: Services) -> OpenExport:
+    """Open the export's datasets on one snapshot.
+
+    The result must be entered as a context, with `publish` inside. Raises LeaseHeldError while another run publishes
+    the partition, OnEmptySkip or EmptyExportError if there are no rows and the spec says so, and what `Source.open`
+    raises.
+    """
+    return OpenExport(request, services).open(lambda: _open(request, source, totals=request.row_limit is None))
+
+
+def preview(request: Request, source: Source, *, rows: int) -> dict[str, pa.Table]:
+    """Dataset -> its first rows, at most `rows`; takes no lease, writes nothing. Raises what `Source.open` raises."""
+    with _open(request, source, totals=False) as snapshot:
+        return {name: _head(stream, rows) for name, stream in snapshot.streams.items()}
+
+
+def _head(stream: RecordStream, rows: int) -> pa.Table:
+    batches: list[pa.RecordBatch] = []
+    missing = rows
+    with stream:
+        for batch in stream if rows else ():
+            batches.append(batch.slice(0, missing))
+            missing -= batches[-1].num_rows
+            if not missing:
+                break
+    return pa.Table.from_batches(batches, stream.schema)
+
+
+def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
+    """The datasets' results and, with `totals`, those of their control queries."""
+    start, end = request.window.utc()
+    values = {
+        "window_start": start,
+        "window_end": end,
+        "window_start_date": request.window.start.date(),
+        "window_end_date": request.window.end.date(),
+        "partition": request.partition,
+    }
+    datasets = request.export.spec.datasets
+    return open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
+
+
+def _formats(request: Request) -> list[str]:
+    """The names of the export's formats, each once."""
+    return list(dict.fromkeys(format.type for format in request.export.spec.formats))
