@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ def _of_ending(crash: Crash, ended: Ended) -> Iterator[str]:
     number = SIGNALS[crash.signal]
     if crash.signal == "KILL" and ended.code != -number:
         yield f"ended with {ended.code}, not by the signal: {ended.stderr[-500:]}"
+    if ended.code == -signal.SIGALRM:
+        yield f"hung: {ended.stderr[-500:]}"
     if ended.code == 0:
         yield "ended as if nothing had happened"
 

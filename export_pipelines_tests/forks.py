@@ -13,16 +13,17 @@ from pathlib import Path
 
 EXPORTS = "export_pipelines.cli.main:main"
 DAGSTER = "dagster._cli:cli"
-_USED = {
-    EXPORTS: "cli.run cli.stopping cli.progress cli.views export sources.sqlite formats.csv formats.jsonl storage.local",
-    DAGSTER: "definitions export sources.sqlite formats.csv formats.jsonl storage.local",
-}
+_USED = "pyarrow.dataset sqlalchemy.dialects.sqlite sqlglot export_pipelines.project export_pipelines.ledger.runs"
+# A process that has threads must not fork: its child may wait for ever for a lock that one of them held. Importing
+# polars starts one, so it is left to the children; these two variables keep pyarrow and numpy from starting theirs.
+_THREADLESS = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OPENBLAS_NUM_THREADS": "1"}
 _FORKING = """
-import importlib, json, os, sys, traceback
+import importlib, json, os, signal, sys, traceback
 module, _, name = sys.argv[1].partition(":")
 command = getattr(importlib.import_module(module), name)
 for used in sys.argv[2:]:
-    importlib.import_module("export_pipelines." + used)
+    importlib.import_module(used)
+assert len(os.listdir("/proc/self/task")) == 1
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)
@@ -34,6 +35,7 @@ for line in sys.stdin:
     os.dup2(os.open(order["stdout"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
     os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     os.environ.update(order["environ"])
+    signal.alarm(120)  # one that hangs is killed, and its exit code says so
     code = 1
     try:
         command(order["arguments"])
@@ -79,10 +81,10 @@ class Forks:
 @contextmanager
 def forks(command: str, directory: Path) -> Iterator[Forks]:
     """A process that forks `command` (EXPORTS or DAGSTER); what its children write goes through `directory`."""
-    words = [sys.executable, "-c", _FORKING, command, *_USED[command].split()]
+    words = [sys.executable, "-c", _FORKING, command, *_USED.split()]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EXPORT_")}
     with subprocess.Popen(
-        words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=directory
+        words, env=environ | _THREADLESS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=directory
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
