@@ -50,6 +50,8 @@ test-faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/restart_postgres.py
 	$(BIN)/python benchmarks/s3_faults.py
 	$(BIN)/python benchmarks/retention_inventories.py
+	$(BIN)/python benchmarks/prune_inventories.py
+	$(BIN)/python benchmarks/prune_crashes.py
 	$(BIN)/python benchmarks/observe_runs.py
 	$(BIN)/python benchmarks/smtp_outage.py
 

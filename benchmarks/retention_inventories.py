@@ -65,7 +65,8 @@ def timed(number: int) -> float:
         with ledger.write() as connection:
             connection.execute(insert(artifacts), [row(position) for position in range(number)])
         began = time.process_time()
-        items = inventory(ledger)
+        with ledger.read() as connection:
+            items = inventory(connection)
         read = time.process_time()
         made = plan(items, policies, now)
         done = time.process_time()

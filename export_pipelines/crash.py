@@ -24,8 +24,14 @@ POINTS = (
     "ledger_committed",
     "materialized",
     "lease_released",
+    "plan_made",
+    "archive_written",
+    "archive_verified",
+    "manifest_deleted",
+    "source_deleted",
+    "deletion_recorded",
 )
-"""In the order in which a run passes them. A new one is a line here and a call of `passing`."""
+"""In the order in which a run, and then retention, passes them. A new one is a line here and a call of `passing`."""
 
 SIGNALS = {name: signal.Signals[f"SIG{name}"] for name in ("KILL", "TERM", "INT", "STOP")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from export_pipelines.opening import Artifact, OpenExport, Request
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.naming import MANIFEST_NAME, stamp
 from export_pipelines.spec.paths import directory_of
-from export_pipelines.storage.base import Placement, Staging, storage_error
+from export_pipelines.storage.base import Placement, Staging, staged
 from export_pipelines.storage.manifest import Column, FileEntry, Manifest, WindowUtc
 from export_pipelines.verify import reread
 
@@ -65,20 +65,9 @@ def _reread(opened: OpenExport, artifact: Artifact) -> Artifact:
     return replace(artifact, row=row, checks=[*artifact.checks, result])
 
 
-@contextmanager
-def _staging(opened: OpenExport) -> Iterator[Staging]:
-    """A staging directory that is gone at the end unless it was published."""
-    store, request = opened.services.store, opened.request
-    staging = store.stage(request.scope, f"{opened.lease.fence}_{_run8(request)}")
-    published = False
-    try:
-        yield staging
-        published = True
-    except OSError as error:
-        raise storage_error(f"writing the files of export {request.export.name} to {staging.path}", error) from error
-    finally:
-        if not published:
-            store.discard(staging)
+def _staging(opened: OpenExport) -> AbstractContextManager[Staging]:
+    request, run = opened.request, f"{opened.lease.fence}_{_run8(opened.request)}"
+    return staged(opened.services.store, request.scope, run, doing=f"writing the files of export {request.export.name}")
 
 
 def _write(

@@ -24,6 +24,12 @@ DEFAULTS = {
     "EXPORT_METRICS_FILE": "${env:EXPORT_STATE_PATH}/metrics.jsonl",
     "EXPORT_METRICS_MAX_BYTES": "10000000",
     "EXPORT_SILENT_MINUTES": "5",
+    "EXPORT_CLEANUP_SCHEDULE": "15 3 * * *",
+    "EXPORT_VERIFY_SCHEDULE": "45 4 * * *",
+    "EXPORT_VERIFY_DAYS": "28",
+    "EXPORT_HISTORY_DAYS": "400",
+    "EXPORT_RUN_LOG_DAYS": "90",
+    "EXPORT_DISK_WARN_PERCENT": "10",
     "EXPORT_DAGSTER_URL": "http://127.0.0.1:3000",
     "ENABLE_EMAIL_NOTIFICATIONS": "false",
     "SMTP_PORT": "587",
@@ -83,6 +89,34 @@ class Settings:
                 hint=f"Give whole days, {MOST_RETENTION_DAYS:,} at most, or leave it unset to keep everything",
             )
         return int(days)
+
+    @property
+    def archive_path(self) -> Path | None:
+        """Directory of the store `archive`, where the specs define none; None is no such store.
+
+        Raises ConfigurationError if it lies in the local store's directory, or that one in it: each would take the
+        other's files for strangers.
+        """
+        if not self.variables.get("EXPORT_ARCHIVE_PATH"):
+            return None
+        path = Path(self.get("EXPORT_ARCHIVE_PATH"))
+        archive, exports = path.resolve(), self.storage_path.resolve()
+        if archive.is_relative_to(exports) or exports.is_relative_to(archive):
+            raise ConfigurationError(
+                f"EXPORT_ARCHIVE_PATH, {path}, and EXPORT_STORAGE_PATH, {self.storage_path}, lie in each other",
+                hint="Give two directories side by side",
+            )
+        return path
+
+    @property
+    def stop_file(self) -> Path:
+        """While this file exists, nothing is deleted."""
+        return Path(self.get("EXPORT_STATE_PATH")) / "STOP"
+
+    def cron(self, name: str) -> str | None:
+        """The variable as a cron expression in UTC, or None if it is `off`. Whether it is one is checked elsewhere."""
+        text = self.get(name).strip()
+        return None if text.lower() == "off" else text
 
     @property
     def lease_seconds(self) -> float:

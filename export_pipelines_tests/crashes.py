@@ -72,6 +72,11 @@ class Scene:
         scene.publish()
         return scene
 
+    @property
+    def home(self) -> Path:
+        """Where its Dagster instance is."""
+        return self.root / "dagster"
+
     def publish(self) -> str:
         """Publish undisturbed, in this process; the artifact's id."""
         made = self.made
@@ -88,13 +93,34 @@ def exports_run(forks: Forks, scene: Scene, at: str) -> Ended:
 
 
 def materialize(forks: Forks, scene: Scene, at: str) -> Ended:
-    """`dagster asset materialize`, ended at that point; its instance is below the scene's root."""
-    home = scene.root / "dagster"
-    home.mkdir(exist_ok=True)
-    shutil.copy(REPOSITORY / "dagster.yaml", home)
+    """`dagster asset materialize`, ended at that point, with an instance of its own below the scene's root.
+
+    A killed run keeps its slot of the pool until a daemon frees it, so one instance would soon let nobody run.
+    """
+    shutil.rmtree(scene.home, ignore_errors=True)
+    shutil.copytree(_new_home(scene.root / "new_home"), scene.home)
+    return materialize_again(forks, scene, at)
+
+
+def materialize_again(forks: Forks, scene: Scene, at: str = "", **variables: str) -> Ended:
+    """The same with the instance that the last one has left."""
     words = ["asset", "materialize", "-m", "export_pipelines.definitions", "--select", "exports/big"]
-    environ = environment(scene.root, DAGSTER_HOME=str(home), **{VARIABLE: at})
+    environ = environment(scene.root, DAGSTER_HOME=str(scene.home), **{VARIABLE: at, **variables})
     return forks.run([*words, "--partition", DAY], environ)
+
+
+def _new_home(home: Path) -> Path:
+    """A Dagster instance whose databases have their tables; making them takes longer than a run."""
+    if not home.exists():
+        import dagster as dg
+
+        home.mkdir()
+        shutil.copy(REPOSITORY / "dagster.yaml", home)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            instance.get_runs_count()
+            instance.all_asset_keys()
+            instance.all_instigator_state()
+    return home
 
 
 def violations(scene: Scene, crash: Crash, run: Callable[[str], Ended]) -> Iterator[str]:

@@ -151,7 +151,7 @@ class Judge:
             rival.created_at < item.created_at  # type: ignore[operator]
             or (rival.created_at == item.created_at and self.newer(item, rival))
             for rival in self.complete
-            if rival is not item
+            if rival != item
         ):
             yield "the last published"
 
@@ -164,7 +164,7 @@ class Judge:
         if rules.expire_after_hours and age <= rules.expire_after_hours * HOUR:
             yield "expire_after_hours"
         counting = [rules.keep_last, rules.keep_daily, rules.keep_weekly, rules.keep_monthly, rules.keep_yearly]
-        if any(counting) and not any(self.newer(rival, item) or rival is item for rival in self.complete):
+        if any(counting) and not any(self.newer(rival, item) or rival == item for rival in self.complete):
             yield "newer than the newest good"
         if item in self.complete and not any(self.supersedes(rival, item) for rival in self.complete):
             yield from self.counted(item, counting)

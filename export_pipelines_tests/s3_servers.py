@@ -160,6 +160,7 @@ class Action:
     cut_body_at: int | None = None  # pass on so many bytes of the body, or nothing at all; then drop both connections
     flip_byte: bool = False  # change one bit of the body
     answer: tuple[int, str] | None = None  # do not pass on; answer this status and error code
+    reply: bytes | None = None  # do not pass on; answer 200 with this body
     lose_answer: bool = False  # pass on, then drop the client's connection
     cut_answer_at: int | None = None  # drop the connection after so many bytes of the answer
     stall: bool = False  # do not pass on, and do not answer until the proxy ends
@@ -215,7 +216,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._drop()
         elif action.answer:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self._answer(*action.answer)
+            self._refuse(*action.answer)
+        elif action.reply is not None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self._answer(200, action.reply)
         elif action.cut_body_at == 0:
             self._drop()
         else:
@@ -229,8 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: requests are in `Proxy.lines`."""
 
-    def _answer(self, status: int, code: str) -> None:
-        body = f"<Error><Code>{code}</Code><Message>quotes {SECRET_KEY}</Message></Error>".encode()
+    def _refuse(self, status: int, code: str) -> None:
+        self._answer(status, f"<Error><Code>{code}</Code><Message>quotes {SECRET_KEY}</Message></Error>".encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -15,26 +15,32 @@ from export_pipelines.text import counted, duration, moment, printable, size
 @click.option("--partition", metavar="KEY", help="Only of this partition.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @click.option("--files", is_flag=True, help="Show the directories and files.")
+@click.option("--deleted", is_flag=True, help="What retention deleted, by whom and why, and where it is archived.")
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, partition: str | None, limit: int, files: bool) -> None:
-    """List what was published, of all exports or of NAME, newest first."""
+def command(app: App, name: str | None, partition: str | None, limit: int, files: bool, deleted: bool) -> None:
+    """List what was published and is there, of all exports or of NAME, newest first."""
     from export_pipelines.cli.exports import known
-    from export_pipelines.cli.views import artifact
+    from export_pipelines.cli.views import artifact, deletions
     from export_pipelines.ledger.artifacts import find
 
     project = app.tolerant_project()
     if name is not None:
         known(project, name, partition)
-    rows = find(project.ledger, export=name, partition=partition, limit=limit + 1)
-    found = [artifact(row, app.locations) for row in rows[:limit]]
+    rows = find(project.ledger, export=name, partition=partition, deleted=deleted, limit=limit + 1)
+    told = deletions(project.ledger, rows[:limit], app.locations)
+    found = [{**artifact(row, app.locations), "deletion": told.get(row.manifest.artifact_id)} for row in rows[:limit]]
     more = len(rows) > limit
-    app.answer({"artifacts": found, "more": more}, lambda: _show(app, found, files=files, more=more))
+    app.answer({"artifacts": found, "more": more}, lambda: _show(app, found, files=files, deleted=deleted, more=more))
 
 
-def _show(app: App, found: list[dict[str, Any]], *, files: bool, more: bool) -> None:
-    if not found:
+def _show(app: App, found: list[dict[str, Any]], *, files: bool, deleted: bool, more: bool) -> None:
+    if not found and deleted:
+        app.say("Retention has deleted nothing.")
+    elif not found:
         app.say("Nothing was published. Produce something: exports run NAME")
+    elif deleted and not files:
+        _show_deleted(app, found)
     elif files:
         for entry in found:
             show_files(entry, timezone_of(app, entry["export"]))
@@ -65,6 +71,26 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
             ", ".join(formats) + limited,
         )
     show_table(result, dispensable=("Formats",), wide="Export", folded=False)
+
+
+def _show_deleted(app: App, found: list[dict[str, Any]]) -> None:
+    from export_pipelines.cli.output import show_table, table
+
+    result = table("Artifact", "Export", "Partition", "Deleted", "By", ">Rows", ">Size", "Archived", "Why")
+    for entry in found:
+        deletion = entry["deletion"] or {"at": None, "by": "-", "archive": None, "why": "-"}
+        result.add_row(
+            entry["artifact_id"][:8],
+            entry["export"],
+            entry["partition"],
+            moment(deletion["at"], timezone_of(app, entry["export"])),
+            printable(deletion["by"]),
+            f"{entry['rows']:,}",
+            size(entry["bytes"]),
+            "yes" if deletion["archive"] else "no",
+            printable(deletion["why"]),
+        )
+    show_table(result, dispensable=("By", "Size", "Rows"), wide="Why")
 
 
 def _mark(entry: dict[str, Any]) -> str:

@@ -34,7 +34,8 @@ SECTIONS = {
         "verify": "Re-read published files and compare them with their manifests.",
     },
     "Keep": {
-        "retention": "What the policies say: which files stay and why, and which may go.",
+        "prune": "Delete what the policies do not keep; --dry-run shows the plan.",
+        "restore": "Bring a deleted artifact back from its archive.",
         "pin": "Keep an artifact whatever its policy says.",
         "unpin": "Let the policy decide again.",
         "hold": "Put an artifact on legal hold, or release it.",

@@ -51,6 +51,7 @@ def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
         "schedule_name": export.schedule_name,
         "timezone": export.timezone,
         "max_rows": export.max_rows,
+        "retention": export.retention.model_dump(mode="json") if export.retention else None,
         "checks": [asdict(check) for check in planned_checks(export.spec)],
         "reads": {dataset: sorted(tables) for dataset, tables in tables_read(export).items()},
         "path_template": path_template(export),
@@ -108,6 +109,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Store": f"{spec.store} ({export.store.type})",
         "Path": document["path_template"] or "the store's root",
         "For example": document["path_example"],
+        "Retention": _retention(export),
         "Limits": f"{counted(export.max_rows, 'row')} a dataset, {spec.max_runtime_seconds:,} s a run",
         "No rows": {"write": "empty files", "skip": "nothing is published", "fail": "the run fails"}[spec.on_empty],
         "Retries": f"{spec.retries.max_retries}, the first after {spec.retries.delay_seconds:g} s",
@@ -123,6 +125,19 @@ def _schedule(export: ResolvedExport) -> str:
         return "none, on request only"
     calendar = f", calendar {export.schedule.calendar} ({export.schedule.on_holiday} on days off)"
     return f"{export.schedule_name}: {export.schedule.cron}" + (calendar if export.schedule.calendar else "")
+
+
+def _retention(export: ResolvedExport) -> str:
+    """The keys of the policy that are set: `keep_days 90, archive to vault (zip)`."""
+    rules = export.retention
+    if rules is None:
+        return "not known, because of a mistake in the specs; nothing is deleted"
+    if not rules.deletes:
+        return "nothing is deleted"
+    chosen = rules.model_dump(exclude_defaults=True, exclude={"archive"})
+    texts = [f"{key} {value:,g}" if isinstance(value, float) else f"{key} {value}" for key, value in chosen.items()]
+    archive = rules.archive
+    return ", ".join([*texts, f"archive to {archive.store} ({archive.format})"] if archive else texts)
 
 
 def _format(entry: dict[str, Any]) -> str:

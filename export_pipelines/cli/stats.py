@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from export_pipelines.cli.app import App, json_option
 from export_pipelines.text import change, day, duration, moment, percent, printable, size
@@ -23,25 +24,42 @@ if TYPE_CHECKING:
 @click.option(
     "--days", type=click.IntRange(min=1), default=7, show_default=True, metavar="N", help="Of the last N days."
 )
-@click.option("--all", "everything", is_flag=True, help="Since the ledger began.")
+@click.option("--all", "everything", is_flag=True, help="Everything that the ledger has.")
 @click.option("--slowest", type=click.IntRange(min=1), metavar="N", help="Show the N slowest runs too.")
+@click.option("--storage", is_flag=True, help="Show what is in the stores now, and how much still fits, instead.")
 @json_option
-@click.pass_obj
-def command(app: App, name: str | None, days: int, everything: bool, slowest: int | None) -> None:
-    """Sum up, per export, how runs ended, how long they took and what they published."""
+@click.pass_context
+def command(
+    ctx: click.Context, name: str | None, days: int, everything: bool, slowest: int | None, storage: bool
+) -> None:
+    """Sum up, per export, how runs ended, how long they took and what they published; or what is in the stores."""
+    from export_pipelines.cli import storage as storage_part
     from export_pipelines.cli.exports import known
+
+    app: App = ctx.obj
+    app.tolerant_project()
+    if name is not None:
+        known(app.project, name)
+    if not storage:
+        _answer(app, name, days=None if everything else days, slowest=slowest)
+        return
+    if everything or slowest or ctx.get_parameter_source("days") != ParameterSource.DEFAULT:
+        raise click.UsageError("--storage is about what is there now; --days, --all and --slowest are about runs")
+    storage_part.answer(app, name)
+
+
+def _answer(app: App, name: str | None, *, days: int | None, slowest: int | None) -> None:
+    """The statistics of runs; `days` is None for all."""
     from export_pipelines.cli.views import attempt
     from export_pipelines.monitoring import stats
 
-    ledger = app.tolerant_project().ledger
-    if name is not None:
-        known(app.project, name)
-    since = None if everything else app.now - timedelta(days=days)
+    ledger = app.project.ledger
+    since = None if days is None else app.now - timedelta(days=days)
     exports = stats.run_stats(ledger, since=since, export=name)
     total = stats.total_stats(ledger, since=since, export=name)
     longest = stats.slowest(ledger, since=since, limit=slowest, export=name) if slowest else []
     document = {
-        "days": None if everything else days,
+        "days": days,
         "total": entry(total),
         "exports": [{"export": found.export, **entry(found)} for found in exports],
         "slowest": [attempt(row) for row in longest],

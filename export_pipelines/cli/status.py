@@ -24,6 +24,7 @@ def command(ctx: click.Context) -> None:
     """
     from export_pipelines.cli.views import attempt, problems
     from export_pipelines.ledger.runs import latest_by_export
+    from export_pipelines.monitoring.storage import low
 
     app: App = ctx.obj
     project = app.tolerant_project()
@@ -36,6 +37,7 @@ def command(ctx: click.Context) -> None:
         "failed": failed,
         "running": [attempt(row) for row in current if row.state == "running"],
         "stores": _stores(app),
+        "warnings": low(project),
         "ledger": project.ledger.where,
         "problems": problems(project.specs.problems),
     }
@@ -60,14 +62,24 @@ def _schedules(app: App, latest: dict[str, RunRow]) -> list[dict[str, Any]]:
 
 def _stores(app: App) -> list[dict[str, Any]]:
     """The stores and how much still fits into those on disk."""
+    from export_pipelines.monitoring.storage import capacity
+
     entries = []
     for name, spec in app.project.specs.stores.items():
         root = app.locations.uri(name, "")
-        entry: dict[str, Any] = {"store": name, "type": spec.type, "root": root, "free_bytes": None}
+        entry: dict[str, Any] = {
+            "store": name,
+            "type": spec.type,
+            "root": root,
+            "free_bytes": None,
+            "total_bytes": None,
+        }
         try:
-            entry["free_bytes"] = app.project.store(name).free_bytes()
-        except (ExportError, OSError) as error:
+            app.project.store(name)
+        except ExportError as error:
             app.say(f"Store {name}: {error}", style="yellow")
+        if disk := capacity(app.project, name):
+            entry |= {"free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes}
         entries.append(entry)
     return entries
 
@@ -88,6 +100,8 @@ def _show(app: App, document: dict[str, Any]) -> None:
     for store in document["stores"]:
         free = "" if store["free_bytes"] is None else f" {size(store['free_bytes'])} free,"
         out.print(f"Store {store['store']}:{free} {store['root']}")
+    for warning in document["warnings"]:
+        out.print(warning, style="bold red")
 
 
 def _show_schedules(schedules: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from export_pipelines.text import rate
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.artifacts import ArtifactRow
+    from export_pipelines.ledger.ledger import Ledger
     from export_pipelines.ledger.runs import RunRow
     from export_pipelines.locations import Locations
     from export_pipelines.spec.problems import Problem
@@ -42,6 +43,23 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
         "checks": checks(manifest.checks),
         "files": files,
     }
+
+
+def deletions(ledger: Ledger, rows: Sequence[ArtifactRow], locations: Locations) -> dict[str, dict[str, Any]]:
+    """Artifact -> its last deletion, of those whose files were deleted."""
+    from export_pipelines.ledger.archives import get
+    from export_pipelines.ledger.deletions import of_artifacts
+
+    gone = [row.manifest.artifact_id for row in rows if row.deleted_at is not None]
+    found: dict[str, dict[str, Any]] = {}
+    for artifact_id, history in of_artifacts(ledger, gone).items():
+        done = [deletion for deletion in history if deletion.outcome == "deleted"]
+        if done:
+            last = done[-1]
+            archive = get(ledger, last.archive_id) if last.sealed and last.archive_id else None
+            where = locations.uri(archive.store, archive.file_path) if archive else None
+            found[artifact_id] = {"at": last.ended_at, "by": last.by, "why": last.why, "archive": where}
+    return found
 
 
 def checks(results: Sequence[CheckResult]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,8 @@ from export_pipelines.ledger.tables import artifacts
 from export_pipelines.storage.base import Store
 from export_pipelines.storage.manifest import Manifest, parse_manifest
 
+_CHUNK = 500
+
 
 @dataclass(frozen=True)
 class ArtifactRow:
@@ -25,6 +27,8 @@ class ArtifactRow:
     manifest: Manifest
     good: bool = True
     """Whether no blocking check failed, neither before it was published nor afterwards."""
+    deleted_at: datetime | None = None
+    """When its files were deleted; None while they are there."""
 
     @property
     def directory(self) -> str:
@@ -45,8 +49,24 @@ def open_artifact(store: Store, manifest_path: str) -> ArtifactRow:
 
 def register(connection: Connection, row: ArtifactRow) -> None:
     """Insert the artifact, in the caller's transaction."""
+    connection.execute(artifacts.insert().values({**_values(row), "good": row.good}))
+
+
+def register_again(connection: Connection, row: ArtifactRow) -> None:
+    """Record that the artifact is there as its manifest says, in the caller's transaction.
+
+    What the ledger alone knows of it stays: whether a check failed later, when its files were read again.
+    """
+    if is_registered(connection, row.manifest.artifact_id):
+        this = artifacts.c.artifact_id == row.manifest.artifact_id
+        connection.execute(update(artifacts).where(this).values({**_values(row), "deleted_at": None}))
+    else:
+        register(connection, row)
+
+
+def _values(row: ArtifactRow) -> dict[str, Any]:
     manifest = row.manifest
-    values: dict[str, Any] = {
+    return {
         **manifest.model_dump(include={"artifact_id", "export", "partition", "scheduled_at", "run_id", "created_at"}),
         **manifest.model_dump(include={"spec_sha256", "row_limit", "seconds"}),
         "window_start": manifest.window.start,
@@ -56,9 +76,7 @@ def register(connection: Connection, row: ArtifactRow) -> None:
         "rows": manifest.total_rows,
         "bytes": manifest.total_bytes,
         "manifest": manifest.model_dump_json(),
-        "good": manifest.good,
     }
-    connection.execute(artifacts.insert().values(values))
 
 
 def mark_bad(ledger: Ledger, artifact_id: str) -> None:
@@ -74,9 +92,24 @@ def is_registered(connection: Connection, artifact_id: str) -> bool:
     )
 
 
-def forget_all(connection: Connection, store: str) -> int:
-    """Delete the rows of one store, in the caller's transaction; return how many there were."""
-    return connection.execute(delete(artifacts).where(artifacts.c.store == store)).rowcount
+def mark_deleted(connection: Connection, artifact_id: str, at: datetime) -> None:
+    """Record when its files were deleted, in the caller's transaction."""
+    connection.execute(update(artifacts).where(artifacts.c.artifact_id == artifact_id).values(deleted_at=at))
+
+
+def mark_restored(connection: Connection, artifact_id: str, at: datetime) -> None:
+    """Record that its files are back and were found as they were published, in the caller's transaction."""
+    values = {"deleted_at": None, "verified_at": at, "damaged_at": None}
+    connection.execute(update(artifacts).where(artifacts.c.artifact_id == artifact_id).values(values))
+
+
+def forget_others(connection: Connection, store: str, artifact_ids: Collection[str]) -> None:
+    """Delete the rows of one store whose files should be there, but those of these ids; in the caller's transaction."""
+    live = (artifacts.c.store == store, artifacts.c.deleted_at.is_(None))
+    known = connection.execute(select(artifacts.c.artifact_id).where(*live)).scalars()
+    gone = sorted(set(known) - set(artifact_ids))
+    for start in range(0, len(gone), _CHUNK):
+        connection.execute(delete(artifacts).where(artifacts.c.artifact_id.in_(gone[start : start + _CHUNK])))
 
 
 def find(
@@ -85,10 +118,13 @@ def find(
     export: str | None = None,
     partition: str | None = None,
     run_id: str | None = None,
+    deleted: bool = False,
     limit: int | None = None,
 ) -> list[ArtifactRow]:
-    """Registered artifacts, newest first."""
-    query = select(artifacts).order_by(artifacts.c.created_at.desc(), artifacts.c.artifact_id)
+    """Registered artifacts, newest first: those whose files are there, or those whose files were deleted."""
+    c = artifacts.c
+    query = select(artifacts).where(c.deleted_at.is_not(None) if deleted else c.deleted_at.is_(None))
+    query = query.order_by(c.created_at.desc(), c.artifact_id)
     for column, value in (("export", export), ("partition", partition), ("run_id", run_id)):
         if value is not None:
             query = query.where(artifacts.c[column] == value)
@@ -99,7 +135,8 @@ def find(
 def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) -> ArtifactRow | None:
     """The newest complete artifact without a failed blocking check, of the latest partition that has one.
 
-    With `before`, only of partitions whose windows begin before that instant. None if there is none.
+    Its files may have been deleted since. With `before`, only of partitions whose windows begin before that instant.
+    None if there is none.
     """
     c = artifacts.c
     query = select(artifacts).where(c.export == export, c.good, c.row_limit.is_(None))
@@ -112,7 +149,10 @@ def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) ->
 
 
 def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
-    """The artifact with this id, or with the only id that begins so. Raises SpecError if there is none, or several."""
+    """The artifact with this id, or with the only id that begins so; it may be deleted.
+
+    Raises SpecError if there is none, or several.
+    """
     query = select(artifacts).where(artifacts.c.artifact_id.startswith(artifact_id, autoescape=True)).limit(2)
     with ledger.read() as connection:
         rows: Sequence[Row[Any]] = connection.execute(query).all()
@@ -120,6 +160,17 @@ def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
         found = "several artifacts" if rows else "no artifact"
         raise SpecError(f"{found} with id {artifact_id!r}", hint="List them: exports artifacts")
     return _artifact(rows[0])
+
+
+def by_id(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, ArtifactRow]:
+    """Id -> artifact, of those of these whole ids that are known."""
+    found: dict[str, ArtifactRow] = {}
+    with ledger.read() as connection:
+        for start in range(0, len(artifact_ids), _CHUNK):
+            chosen = artifacts.c.artifact_id.in_(artifact_ids[start : start + _CHUNK])
+            for row in connection.execute(select(artifacts).where(chosen)):
+                found[row.artifact_id] = _artifact(row)
+    return found
 
 
 def newest_partitions(ledger: Ledger) -> dict[str, str]:
@@ -135,4 +186,4 @@ def newest_partitions(ledger: Ledger) -> dict[str, str]:
 
 def _artifact(row: Row[Any]) -> ArtifactRow:
     manifest = parse_manifest(row.manifest.encode(), where=f"{row.artifact_id} in the ledger")
-    return ArtifactRow(row.store, row.manifest_path, manifest, row.good)
+    return ArtifactRow(row.store, row.manifest_path, manifest, row.good, row.deleted_at)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import String, cast, select
+from sqlalchemy import Connection, String, cast, select
 
-from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.pins import held_until, pinned
 from export_pipelines.ledger.tables import artifacts
 
@@ -31,30 +31,29 @@ class Item:
     """Legal hold: up to the end of this day."""
     undelivered: bool = False
     """Whether it still waits for a delivery."""
-    archived: bool = False
-    """Whether a verified copy of it is in an archive."""
     unknown: str = ""
     """Why nothing may be concluded about it, or nothing."""
 
 
-def inventory(ledger: Ledger, *, export: str | None = None) -> list[Item]:
-    """Every registered artifact, of all exports or of one, in no order."""
+def inventory(connection: Connection, *, exports: Collection[str] | None = None) -> list[Item]:
+    """Every artifact whose files are there, of all exports or of these, in no order. A damaged one is not good."""
     c = artifacts.c
     # As text, because one date that cannot be read must not hide all other artifacts.
     instants = [cast(column, String) for column in (c.window_start, c.window_end, c.created_at)]
-    query = select(c.artifact_id, c.export, c.partition, *instants, c.bytes, c.store, c.good, c.row_limit)
-    if export is not None:
-        query = query.where(c.export == export)
-    with ledger.read() as connection:
-        pins, holds = pinned(connection), held_until(connection)
-        return [
-            Item(
-                *(key, name, partition, _instant(start), _instant(end), _instant(created), octets, store, good, limit),
-                pinned=key in pins,
-                held_until=holds.get(key),
-            )
-            for key, name, partition, start, end, created, octets, store, good, limit in connection.execute(query)
-        ]
+    good = c.good & c.damaged_at.is_(None)
+    query = select(c.artifact_id, c.export, c.partition, *instants, c.bytes, c.store, good, c.row_limit)
+    query = query.where(c.deleted_at.is_(None))
+    if exports is not None:
+        query = query.where(c.export.in_(exports))
+    pins, holds = pinned(connection), held_until(connection)
+    return [
+        Item(
+            *(key, name, partition, _instant(start), _instant(end), _instant(created), octets, store, good, limit),
+            pinned=key in pins,
+            held_until=holds.get(key),
+        )
+        for key, name, partition, start, end, created, octets, store, good, limit in connection.execute(query)
+    ]
 
 
 def _instant(text: str) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,6 +18,7 @@ from export_pipelines.ledger.heart import beating
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
+from export_pipelines.spec.naming import safe_partition
 
 _POLL_SECONDS = 0.2
 _log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Lease:
         """Raises LeaseLostError if another run took over."""
         if self._lost:
             raise LeaseLostError(
-                f"export {self.export}, partition {self.partition}: another run took over; this one did not answer",
+                f"export {self.export}, partition {self.partition}: another run took over, or this one was given up, "
+                "because it did not answer",
                 hint="Nothing was published by this run; look at the other run's result",
             )
 
@@ -117,6 +119,21 @@ def acquire(ledger: Ledger, export: str, partition: str, *, ttl_seconds: float, 
         time.sleep(_POLL_SECONDS)
 
 
+def free(ledger: Ledger, holders: Collection[str]) -> int:
+    """Release the leases of these holders as far as they have expired or the holder is certainly dead; how many.
+
+    The fencing numbers stay, so that a holder which comes back after all cannot publish.
+    """
+    with ledger.write() as connection:
+        now = ledger.now(connection)
+        held = connection.execute(select(leases).where(leases.c.holder.in_(holders))).all()
+        lost = [row for row in held if row.expires_at < now or is_dead(row.holder)]
+        for row in lost:
+            this = (leases.c.export == row.export, leases.c.partition == row.partition, leases.c.fence == row.fence)
+            connection.execute(update(leases).where(*this).values(holder=None, expires_at=0.0))
+        return len(lost)
+
+
 def _take(
     ledger: Ledger, connection: Connection, export: str, partition: str, *, holder: str, ttl_seconds: float
 ) -> tuple[int | None, str]:
@@ -128,3 +145,11 @@ def _take(
     values = {**names, "holder": holder, "now": now, "expires_at": now + ttl_seconds}
     fence = connection.execute(_TAKE, {**values, "dead": other if is_dead(other) else ""}).scalar()
     return fence, other
+
+
+def partition_of(ledger: Ledger, export: str, segment: str) -> str | None:
+    """The partition that has this name in paths, of those that anybody ever had the lease of; None if there is none."""
+    query = select(leases.c.partition).where(leases.c.export == export)
+    with ledger.read() as connection:
+        found = connection.execute(query).scalars()
+        return next((partition for partition in found if safe_partition(partition) == segment), None)

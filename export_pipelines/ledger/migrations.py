@@ -16,6 +16,11 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "create index export_artifacts_by_time on export_artifacts (created_at, export, partition, rows, bytes)",
     ),
     2: (),
+    3: (
+        "alter table export_artifacts add column verified_at timestamp",
+        "alter table export_artifacts add column damaged_at timestamp",
+        "alter table export_artifacts add column deleted_at timestamp",
+    ),
 }
 """Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""
 

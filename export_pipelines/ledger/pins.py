@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, String, cast, select, update
 
+from export_pipelines.errors import SpecError
 from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import pins
+from export_pipelines.ledger.tables import artifacts, deletions, pins
 
 Kind = Literal["pin", "hold"]
 
@@ -34,15 +35,20 @@ class PinRow:
 
 
 def pin(ledger: Ledger, artifact_id: str, *, by: str, why: str, at: datetime) -> PinRow:
-    """Pin the artifact. If it is pinned already, that pin stays and is returned."""
+    """Pin the artifact. If it is pinned already, that pin stays and is returned. Raises SpecError if it is gone."""
     with ledger.write() as connection:
+        _refuse_gone(connection, artifact_id)
         row = connection.execute(_active(artifact_id, "pin")).first()
         return _pin(row) if row else _insert(connection, artifact_id, "pin", by=by, why=why, at=at)
 
 
 def hold(ledger: Ledger, artifact_id: str, *, until: date, by: str, why: str, at: datetime) -> PinRow:
-    """Hold the artifact up to the end of that day. Several holds stand side by side; the longest counts."""
+    """Hold the artifact up to the end of that day. Several holds stand side by side; the longest counts.
+
+    Raises SpecError if it is gone.
+    """
     with ledger.write() as connection:
+        _refuse_gone(connection, artifact_id)
         return _insert(connection, artifact_id, "hold", until=until, by=by, why=why, at=at)
 
 
@@ -86,6 +92,20 @@ def _day(text: str | None) -> date:
         return date.fromisoformat(text or "")
     except ValueError:
         return date.max
+
+
+def _refuse_gone(connection: Connection, artifact_id: str) -> None:
+    """Raises SpecError if the artifact was deleted or is about to be, which nobody decides in this transaction."""
+    c = artifacts.c
+    live = select(c.artifact_id).where(c.artifact_id == artifact_id, c.deleted_at.is_(None)).with_for_update()
+    if connection.execute(live).first() is None:
+        raise SpecError(
+            f"artifact {artifact_id[:8]} was deleted", hint=f"Bring it back: exports restore {artifact_id[:8]}"
+        )
+    leaving = select(deletions.c.id).where(deletions.c.artifact_id == artifact_id, deletions.c.outcome.is_(None))
+    if connection.execute(leaving).first() is not None:
+        hint = "Wait until that has ended; if the artifact was deleted, restore it"
+        raise SpecError(f"artifact {artifact_id[:8]} is being deleted", hint=hint)
 
 
 def _active(artifact_id: str, kind: Kind) -> Any:

@@ -19,6 +19,12 @@ SENDER = "sender"
 DIGESTS = "digests"
 """Since when summaries are due; never changed."""
 
+READING_SINCE = "reading_since"
+"""Since when published files are read again and again; never changed."""
+
+READ = "read"
+"""The last time that a share of the published files was read again."""
+
 QUEUED_RUNS = "queued_runs"
 RUNNING_RUNS = "running_runs"
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-VERSION = 3
+VERSION = 4
 metadata = MetaData()
 
 
@@ -66,6 +66,9 @@ artifacts = Table(
     Column("seconds", Float, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("good", Boolean, nullable=False, server_default=true()),  # no blocking check failed
+    Column("verified_at", Instant),  # when its files were last read again and found as they were written
+    Column("damaged_at", Instant),  # when they were found otherwise; None once they are right again
+    Column("deleted_at", Instant),  # the row stays: it proves what there was
     Index("export_artifacts_by_partition", "export", "partition", "created_at"),
     Index("export_artifacts_by_run", "run_id"),
     Index("export_artifacts_by_time", "created_at", "export", "partition", "rows", "bytes"),  # sums read nothing else
@@ -93,6 +96,16 @@ runs = Table(
     Index("export_runs_by_partition", "export", "partition", "started_at"),
     Index("export_runs_by_time", "started_at"),
     Index("export_runs_by_run", "run_id"),
+)
+
+totals = Table(
+    "export_totals",
+    metadata,
+    Column("export", String(63), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("attempts", BigInteger, nullable=False),  # that are no longer in export_runs
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
 )
 
 leases = Table(
@@ -206,4 +219,42 @@ pins = Table(
     Column("ended_by", String(200)),
     Column("ended_why", Text),
     Index("export_pins_by_artifact", "artifact_id"),
+)
+
+archives = Table(
+    "export_archives",
+    metadata,
+    Column("archive_id", String(32), primary_key=True),
+    Column("store", String(63), nullable=False),
+    Column("index_path", String(1000), nullable=False),
+    Column("file_path", String(1000), nullable=False),
+    Column("export", String(63), nullable=False),
+    Column("bytes", BigInteger),  # of the file
+    Column("announced_at", Instant, nullable=False),  # about to be written
+    Column("sealed_at", Instant),  # written, read again and found equal
+    Column("verified_at", Instant),  # when it was last read again and found as it was written
+    Column("damaged_at", Instant),  # when it was found otherwise; None once it is right again
+)
+
+deletions = Table(
+    "export_deletions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("artifact_id", String(32), nullable=False),  # no foreign key, as above
+    Column("batch", String(64), nullable=False),  # what was decided together
+    Column("decided_at", Instant, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("archive_store", String(63)),  # with archive_format: it must be archived there first
+    Column("archive_format", String(16)),
+    Column("archive_group", String(100)),  # what shares an archive
+    Column("archive_id", String(32)),  # the archive that has it, or is about to
+    Column("outcome", String(8)),  # deleted | kept; None until it is known
+    Column("ended_at", Instant),
+    Column("error", Text),  # why it was kept
+    Column("restored_at", Instant),
+    Column("restored_by", String(200)),
+    Index("export_deletions_by_artifact", "artifact_id"),
+    Index("export_deletions_by_batch", "batch"),
+    Index("export_deletions_open", "outcome"),
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import delete, select, text
 
@@ -49,15 +50,28 @@ def working(ledger: Ledger, run_id: str, store: str, *, ttl_seconds: float) -> I
         _tolerating(_end, what)
 
 
-def dead(ledger: Ledger) -> list[str]:
-    """Ids of runs whose process stopped renewing, or is seen to have died on this machine."""
+@dataclass(frozen=True)
+class Silent:
+    """A process that stopped renewing at least one of its rows, or is seen to have died."""
+
+    run_id: str
+    holder: str
+    since: float
+    """When it should have renewed at the latest, in seconds since 1970."""
+    dead: bool
+    """Whether it is certainly gone; otherwise it may be suspended, cut off, or gone with its machine."""
+
+
+def silent(ledger: Ledger) -> list[Silent]:
+    """The processes that do not answer, in the order of their runs."""
     with ledger.read() as connection:
         now = ledger.now(connection)
-        rows = connection.execute(select(workers)).all()
-    return sorted({row.run_id for row in rows if row.expires_at < now or is_dead(row.holder)})
+        rows = connection.execute(select(workers).order_by(workers.c.run_id, workers.c.store)).all()
+    seen = [Silent(row.run_id, row.holder, row.expires_at, is_dead(row.holder)) for row in rows]
+    return [found for found in seen if found.dead or found.since < now]
 
 
-def forget(ledger: Ledger, run_ids: list[str]) -> None:
+def forget(ledger: Ledger, run_ids: Sequence[str]) -> None:
     """Delete the rows of these runs."""
     with ledger.write() as connection:
         connection.execute(delete(workers).where(workers.c.run_id.in_(run_ids)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from export_pipelines.ledger import totals
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.runs import RunRow, run_row
 from export_pipelines.ledger.tables import runs
@@ -38,6 +39,11 @@ def counters(ledger: Ledger) -> dict[str, Counters]:
             export.attempts[row.state] = row.number
             export.rows += int(row.rows or 0)
             export.bytes += int(row.bytes or 0)
+        for total in totals.read(connection):
+            export = found.setdefault(total.export, Counters())
+            export.attempts[total.state] += total.attempts
+            export.rows += total.rows
+            export.bytes += total.bytes
         for row in connection.execute(select(runs).where(c.id.in_(newest))):
             found[row.export].last = run_row(row)
     return found

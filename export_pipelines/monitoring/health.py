@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from export_pipelines.ledger import pulses, runs
+from export_pipelines.ledger import pulses, readings, runs
 from export_pipelines.ledger.ledger import LedgerUnavailableError
 from export_pipelines.ledger.pulses import Pulse
+from export_pipelines.ledger.readings import Integrity
 from export_pipelines.ledger.runs import RunRow
 from export_pipelines.monitoring.stats import ExportStats, total_stats
+from export_pipelines.monitoring.storage import low
 from export_pipelines.monitoring.troubles import Trouble, open_troubles
 from export_pipelines.monitoring.waiting import Outbox, Waiting, outbox
 from export_pipelines.project import Project
-from export_pipelines.text import counted, first_sentence, moment
+from export_pipelines.text import counted, first_sentence, moment, printable
 
 _PATIENCE = timedelta(minutes=15)
 _DAY = timedelta(days=1)
+_GRACE = timedelta(days=2)  # for files to be read again: a pass was missed, or ran out of time
 _REMEMBERED = timedelta(days=7)  # incidents of exports that are no longer in the specs
 
 
@@ -34,6 +37,7 @@ class Health:
     last_run: RunRow | None = None
     troubles: list[Trouble] = field(default_factory=list)
     outbox: Outbox = field(default_factory=Outbox)
+    files: Integrity = field(default_factory=Integrity)
 
     @property
     def daemon_seen_at(self) -> datetime | None:
@@ -57,12 +61,14 @@ def health(project: Project, now: datetime) -> Health:
             last_run=next(iter(runs.recent(ledger, limit=1)), None),
             troubles=_troubles(project, now),
             outbox=outbox(ledger, before=now - _PATIENCE),
+            files=readings.integrity(ledger),
         )
     except LedgerUnavailableError as error:
         advice = "check that the database runs and that EXPORT_LEDGER_URL is right"
         lost = f"The ledger cannot be reached ({first_sentence(str(error))}): {advice}"
         return Health(problems=[lost, *_of_specs(project)], reachable=False)
     found.problems.extend((*_of_daemon(project, found, now), *_of_exports(project, found)))
+    found.problems.extend((*_of_files(project, found, now), *low(project)))
     found.problems.extend((*_of_outbox(found.outbox), *_of_specs(project)))
     return found
 
@@ -97,6 +103,26 @@ def _of_exports(project: Project, found: Health) -> Iterator[str]:
             latest = f", latest partition {trouble.partition}" if trouble.partition else ""
             cause = f": {first_sentence(trouble.cause)}" if trouble.cause else ""
             yield f"{trouble.export} has failed {times} since {moment(trouble.since, timezone)}{latest}{cause}"
+
+
+def _of_files(project: Project, found: Health, now: datetime) -> Iterator[str]:
+    """Damage, and files that are not read again as they should be."""
+    files = found.files
+    if files.artifacts:
+        names = printable(", ".join(f"{export} {partition}" for export, partition in files.damaged))
+        more = " and others" if files.artifacts > len(files.damaged) else ""
+        what = "artifact is" if files.artifacts == 1 else "artifacts are"
+        yield f"{files.artifacts:,} {what} damaged: {names}{more}; see: exports verify"
+    if files.archives:
+        what = "archive is" if files.archives == 1 else "archives are"
+        yield f"{files.archives:,} {what} damaged: restore from a backup what exports verify names"
+    since = found.pulses.get(pulses.READING_SINCE)
+    if since is None or files.unread_since is None or project.settings.cron("EXPORT_VERIFY_SCHEDULE") is None:
+        return
+    unread = now - max(files.unread_since, since.at)
+    if unread > timedelta(days=project.settings.number("EXPORT_VERIFY_DAYS")) + _GRACE:
+        advice = "see that the schedule verify is on and how its runs end"
+        yield f"Published files have not been read again for {_span(unread)}: {advice}"
 
 
 def _of_outbox(found: Outbox) -> Iterator[str]:

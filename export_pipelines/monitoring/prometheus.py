@@ -14,6 +14,7 @@ from export_pipelines.ledger.ledger import LedgerUnavailableError
 from export_pipelines.monitoring.counters import Counters, counters
 from export_pipelines.monitoring.health import Health, health
 from export_pipelines.monitoring.stats import run_stats
+from export_pipelines.monitoring.storage import capacity
 from export_pipelines.project import Project
 
 Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
@@ -34,6 +35,7 @@ class ExportsCollector(Collector):
         try:
             self.health = found = health(project, now)
             more = [*_of_exports(project, found, now), *_of_project(found)] if found.reachable else []
+            more += [*_of_files(project, found, now)] if found.reachable else []
         except LedgerUnavailableError as error:  # lost after it was found healthy
             self.health, more = Health(problems=[str(error)], reachable=False), []
         finally:
@@ -113,6 +115,22 @@ def _of_project(found: Health) -> Iterator[Metric]:
     )
 
 
+def _of_files(project: Project, found: Health, now: datetime) -> Iterator[Metric]:
+    """How the published files stand, and what still fits into the stores on disk."""
+    files = found.files
+    unread = (now - files.unread_since).total_seconds() if files.unread_since else None
+    yield from _known(
+        ("exports_artifacts_damaged", "Artifacts whose files were found damaged or missing", files.artifacts),
+        ("exports_archives_damaged", "Archives that were found damaged or missing", files.archives),
+        ("exports_longest_unread_seconds", "Since what was not read for longest was found right, or made", unread),
+    )
+    disks = {name: disk for name in project.specs.stores if (disk := capacity(project, name))}
+    free = {name: disk.free_bytes for name, disk in disks.items()}
+    yield _each("exports_store_free_bytes", "Free on the disk of the store", free, by="store")
+    parts = {name: disk.free for name, disk in disks.items()}
+    yield _each("exports_store_free_ratio", "Free part of the disk of the store, 0 to 1", parts, by="store")
+
+
 def _known(*gauges: tuple[str, str, float | None]) -> Iterable[Metric]:
     return [_single(name, meaning, value) for name, meaning, value in gauges if value is not None]
 
@@ -121,10 +139,17 @@ def _single(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(name, meaning, value=float(value))
 
 
-def _each(name: str, meaning: str, values: Mapping[str, float | None], *, of: Family = GaugeMetricFamily) -> Metric:
-    """One sample for each export whose value is known."""
-    family = of(name, meaning, labels=["export"])
-    for export, value in values.items():
+def _each(
+    name: str,
+    meaning: str,
+    values: Mapping[str, float | None],
+    *,
+    of: Family = GaugeMetricFamily,
+    by: str = "export",
+) -> Metric:
+    """One sample for each export, or whatever `by` names, whose value is known."""
+    family = of(name, meaning, labels=[by])
+    for key, value in values.items():
         if value is not None:
-            family.add_metric([export], float(value))
+            family.add_metric([key], float(value))
     return family

@@ -202,6 +202,7 @@ _EXTRA: Mapping[Kind, Callable[[EventFacts], list[Line]]] = {
     "damaged": _damaged,
     "recovered": _recovered,
     "tick_failed": lambda event: [Line("What", event.text("what"))],
+    "job_failed": lambda event: [Line("Job", event.text("what"))],
 }
 
 

@@ -49,6 +49,12 @@ WORDS: Mapping[Kind, Words] = {
     "tick_failed": Words(
         "Tick failed", "failed", "Read the tick's error in the Dagster UI under Automation", noun="tick"
     ),
+    "job_failed": Words(
+        "Job failed",
+        "failed",
+        "Look at the run in the Dagster UI, remove the cause, then launch the job again",
+        noun="job",
+    ),
     "cleanup": Words("Cleanup", "cleanups"),
     "daily_summary": Words("Daily summary", "daily summaries"),
     "weekly_report": Words("Weekly report", "weekly reports"),

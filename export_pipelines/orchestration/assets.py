@@ -7,8 +7,9 @@ import dagster as dg
 
 from export_pipelines.crash import passing
 from export_pipelines.errors import OnEmptySkip
+from export_pipelines.ledger import readings
 from export_pipelines.opening import OpenExport
-from export_pipelines.orchestration.checks import check_results, check_specs
+from export_pipelines.orchestration.checks import check_results, check_specs, published_anew
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
 from export_pipelines.orchestration.freshness import freshness_policy
 from export_pipelines.orchestration.lineage import upstream_keys
@@ -21,6 +22,7 @@ from export_pipelines.timing.ticks import Partitioning
 SCHEDULED_AT = "exports/scheduled_at"
 SCHEDULE = "exports/schedule"
 MAX_RUNTIME = "dagster/max_runtime"
+_Yielded = dg.Output[OpenExport] | dg.AssetCheckResult | dg.AssetCheckEvaluation
 
 
 def asset_key(export: str) -> dg.AssetKey:
@@ -54,7 +56,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         check_specs=check_specs(export, asset_key(export.name)),
         freshness_policy=freshness_policy(export),
     )
-    def _export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[OpenExport] | dg.AssetCheckResult]:
+    def _export(context: dg.AssetExecutionContext) -> Iterator[_Yielded]:
         with failing_clearly():
             request = project.request(
                 export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
@@ -67,6 +69,10 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         if opened is not None:
             yield dg.Output(opened)  # the IO manager publishes before the next line
             passing("materialized")
+            with failing_clearly():
+                damaged = readings.had_damage(project.ledger, export.name, context.partition_key)
+            if damaged:
+                yield published_anew(asset_key(export.name), context.partition_key)
         yield from check_results(export, opened.artifact if opened else None)
 
     return _export

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -20,23 +21,57 @@ DEADLINE = "deadline"
 """The check of exports whose schedule has a deadline. The sensor `deadlines` fails it for the partition that is late;
 producing that partition, and no other one, makes it pass."""
 
+INTEGRITY = "integrity"
+"""The check of the published files. The job `verify` fails it for a partition whose files it finds damaged; it passes
+when they are right again, or the partition is produced anew. No step of an export evaluates it, because a result for
+every published file would cost two thirds more CPU time than publishing a small one does."""
+
 
 def check_specs(export: ResolvedExport, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """One spec per check; `key` is the export's asset. A blocking one stops what comes after the asset.
+    """One spec per check that the export's own step evaluates; `key` is its asset. A blocking one stops what follows.
 
     Checks have the asset's partitions: without them, Dagster counts each run of a partition as a second, skipped
     evaluation of the check.
     """
     partitions = partitions_def(Partitioning.of(export))
+    with _previews():
+        return [
+            dg.AssetCheckSpec(name, asset=key, description=text, blocking=blocking, partitions_def=partitions)
+            for name, text, blocking in _planned(export)
+        ]
+
+
+def check_keys(export: ResolvedExport, key: dg.AssetKey) -> list[dg.AssetCheckKey]:
+    """The keys of `check_specs`. Whoever requests the asset names all of them, or Dagster refuses."""
+    return [dg.AssetCheckKey(key, name) for name, _, _ in _planned(export)]
+
+
+def integrity_specs(exports: Mapping[dg.AssetKey, ResolvedExport]) -> list[dg.AssetCheckSpec]:
+    """The spec of the check `integrity` of each asset."""
+    text = "The published files, read again from time to time, are as they were written"
+    with _previews():
+        return [
+            dg.AssetCheckSpec(
+                INTEGRITY, asset=key, description=text, partitions_def=partitions_def(Partitioning.of(export))
+            )
+            for key, export in exports.items()
+        ]
+
+
+def _planned(export: ResolvedExport) -> list[tuple[str, str, bool]]:
+    """Name, description, and whether it is blocking."""
     planned = [(check.name, check.description, check.blocking) for check in planned_checks(export.spec)]
     if has_deadline(export):
         planned.append((DEADLINE, "Each partition is published by the deadline of the schedule", False))
+    return planned
+
+
+@contextmanager
+def _previews() -> Iterator[None]:
+    """Without the warning that partitions of checks are a preview."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [
-            dg.AssetCheckSpec(name, asset=key, description=text, blocking=blocking, partitions_def=partitions)
-            for name, text, blocking in planned
-        ]
+        yield
 
 
 def has_deadline(export: ResolvedExport) -> bool:
@@ -56,6 +91,16 @@ def check_results(export: ResolvedExport, artifact: Artifact | None) -> Iterator
     if has_deadline(export):
         done = "published" if artifact else "skipped on purpose"
         yield dg.AssetCheckResult(passed=True, check_name=DEADLINE, description=f"this partition is {done}")
+
+
+def published_anew(key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:
+    """The check `integrity` of a partition of which damage was known, now that its files are new; `key` is the asset.
+
+    The step evaluates it although it is none of its checks, so that Dagster neither plans nor awaits it each time.
+    """
+    return dg.AssetCheckEvaluation(
+        asset_key=key, check_name=INTEGRITY, partition=partition, passed=True, description="published anew"
+    )
 
 
 def check_result(result: CheckResult) -> dg.AssetCheckResult:

@@ -1,7 +1,8 @@
 """What the Dagster instance knows, read through calls that Dagster does not promise to keep.
 
-No other module uses them: `get_records_for_run`, `all_instigator_state`, `get_ticks` and `report_run_failed`. The tests
-of this module fail when Dagster changes them.
+No other module uses them: `get_records_for_run`, `all_instigator_state`, `get_ticks`, `report_run_failed`,
+`get_run_ids`, `delete_logs`, `get_asset_check_execution_history` and the files of the SQLite storage. The tests of this
+module fail when Dagster changes them.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 from dagster import AssetCheckEvaluation
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import DagsterEventType
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.scheduler.instigation import InstigatorType, TickStatus
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG, WILL_RETRY_TAG
 
 _PAGE = 1000
 _TICKS = 100
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_OVER = [*_ENDED, dg.DagsterRunStatus.CANCELED]
+_PRODUCED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
 _TOLD = {
     DagsterEventType.STEP_FAILURE,
     DagsterEventType.RUN_FAILURE,
@@ -130,6 +137,48 @@ def end_dead_runs(instance: dg.DagsterInstance, run_ids: Sequence[str], reason: 
     for run in runs:
         instance.report_run_failed(run, reason)
     return [run.run_id for run in runs]
+
+
+def ended_before(instance: dg.DagsterInstance, instant: datetime) -> list[str]:
+    """Ids of runs that are over and did not change since then (aware), the oldest first."""
+    filters = dg.RunsFilter(statuses=_OVER, updated_before=instant.astimezone(UTC))
+    return list(reversed(instance.get_run_ids(filters)))
+
+
+def runs_of(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[dg.DagsterRun]:
+    """Those of the runs that there are, in this order."""
+    found = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids)))}
+    return [found[run_id] for run_id in run_ids if run_id in found]
+
+
+def planned_assets(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """The assets that the run was to produce, or did; what it was asked for if it ended before that was planned."""
+    records = instance.get_records_for_run(run.run_id, of_type=_PRODUCED).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return {event.asset_key for event in events if event and event.asset_key} or set(run.asset_selection or ())
+
+
+def is_retried(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether Dagster has a run that repeats this one: its page needs this one."""
+    return bool(instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: run_id}), limit=1))
+
+
+def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete the run, its events, and what Dagster itself leaves behind: what the run printed, and its SQLite file."""
+    instance.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id, "compute_logs"])
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        for suffix in ("", "-wal", "-shm"):
+            Path(storage.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
+
+
+def is_reported(instance: dg.DagsterInstance, evaluation: AssetCheckEvaluation) -> bool:
+    """Whether the check of this partition was reported before, outside of runs: Dagster refuses to do so twice."""
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        evaluation.asset_check_key, limit=_PAGE, partition_filter=PartitionKeyFilter(key=evaluation.partition)
+    )
+    return any(record.run_id == RUNLESS_RUN_ID for record in records)
 
 
 def queue(instance: dg.DagsterInstance) -> tuple[int, int]:

@@ -20,8 +20,9 @@ from export_pipelines.notify.events import Sighting
 from export_pipelines.notify.kinds import Kind
 from export_pipelines.orchestration import instance_log
 from export_pipelines.orchestration.assets import asset_key
-from export_pipelines.orchestration.checks import DEADLINE
+from export_pipelines.orchestration.checks import DEADLINE, INTEGRITY
 from export_pipelines.orchestration.instance_log import EndedRun, RunLog
+from export_pipelines.orchestration.upkeep import RETENTION, TELLING, VERIFY
 from export_pipelines.project import Project
 
 _OVERLAP = timedelta(minutes=5)
@@ -29,7 +30,10 @@ _FIRST_LOOK = timedelta(days=3)
 _UNDECIDED = timedelta(minutes=2)
 _BATCH = 100
 _SECONDS = 30.0  # a tick may take 60 s; what is left waits for the next one
-_RUN_KINDS: tuple[Kind, ...] = ("succeeded", "skipped", "empty", "failed", "interrupted", "check_failed")
+_RUN_KINDS: tuple[Kind, ...] = ("succeeded", "skipped", "empty", "failed", "interrupted", "check_failed", "job_failed")
+OPS_JOBS = (RETENTION, VERIFY)
+"""Jobs that produce no exports but look after them."""
+
 _DIED = "The process ended without a word: killed, out of memory, or the machine went down"
 
 
@@ -74,7 +78,7 @@ def _observe_runs(project: Project, instance: dg.DagsterInstance, start: datetim
 def _concerns_us(run: dg.DagsterRun, attempts: Mapping[str, RunRow]) -> bool:
     """Whether the run has to do with exports; whole jobs may."""
     selected = [*(run.asset_selection or ()), *(key.asset_key for key in run.asset_check_selection or ())]
-    return bool(attempts) or not selected or any(_export_of(key) for key in selected)
+    return bool(attempts) or not selected or any(export_of(key) for key in selected)
 
 
 def _of_run(
@@ -84,8 +88,15 @@ def _of_run(
     if found.failed and found.will_retry is None and now - found.at < _UNDECIDED:
         return  # Dagster marks a failed run as to be retried a moment after it failed
     log = instance_log.run_log(instance, found.run.run_id)
+    if found.run.job_name in OPS_JOBS:  # what it found out about exports is an event already
+        if found.failed and not found.will_retry and log.steps.keys() != {TELLING}:
+            cause = next(iter(log.steps.values()), "") or log.error or _DIED
+            yield _job_failed(found, found.run.job_name, cause)
+        return
     yield from _of_checks(found, log, attempts)
     if found.failed:
+        if INTEGRITY in log.steps and not found.will_retry:  # files could not be read; that is no export's failure
+            yield _job_failed(found, f"check {INTEGRITY} in {found.run.job_name}", log.steps[INTEGRITY])
         yield from _of_failed_run(found, log, attempts)
     else:
         yield from (_produced(row) for row in attempts.values() if row.state in ("published", "skipped"))
@@ -96,7 +107,7 @@ def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow])
     for name in sorted({*attempts, *_planned(found.run)}):
         row = attempts.get(name)
         error = log.steps.get(asset_key(name).to_python_identifier())
-        blocked = any(check.blocking and _export_of(check.asset_key) == name for check in log.checks)
+        blocked = any(check.blocking and export_of(check.asset_key) == name for check in log.checks)
         if row is not None and row.state in ("published", "skipped") and (error is None or blocked):
             if not blocked:  # a failed check is an event of its own
                 yield _produced(row)
@@ -107,11 +118,21 @@ def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow])
             yield _not_produced("failed", found, name, row, {"cause": cause, "advice": advice})
 
 
+def _job_failed(found: EndedRun, what: str, cause: str) -> Sighting:
+    return Sighting(
+        key=f"job_failed:{found.run.run_id}",
+        kind="job_failed",
+        happened_at=found.at,
+        run_id=found.run.run_id,
+        details={"what": what, "cause": cause},
+    )
+
+
 def _planned(run: dg.DagsterRun) -> set[str]:
     """Names of the exports that the run was to produce; those that it got to, where it was to produce all of a job."""
     steps = run.step_keys_to_execute
-    keys = [key for key in run.asset_selection or () if _export_of(key)]
-    return {_export_of(key) for key in keys if steps is None or key.to_python_identifier() in steps}
+    keys = [key for key in run.asset_selection or () if export_of(key)]
+    return {export_of(key) for key in keys if steps is None or key.to_python_identifier() in steps}
 
 
 def _produced(row: RunRow) -> Sighting:
@@ -155,8 +176,8 @@ def _cause(row: RunRow | None, error: str | None, of_run: str) -> tuple[str, str
 def _of_checks(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> Iterator[Sighting]:
     """Failed checks of exports, blocking or not, of ours and of others."""
     for check in log.checks:
-        name = _export_of(check.asset_key)
-        if not name or check.check_name == DEADLINE:
+        name = export_of(check.asset_key)
+        if not name or check.check_name in (DEADLINE, INTEGRITY):
             continue
         row = attempts.get(name)
         serious = check.blocking or check.severity == dg.AssetCheckSeverity.ERROR
@@ -177,7 +198,7 @@ def _of_checks(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> 
         )
 
 
-def _export_of(key: dg.AssetKey) -> str:
+def export_of(key: dg.AssetKey) -> str:
     """The name of the export whose asset has this key, or ""."""
     return key.path[1] if len(key.path) == 2 and key.path[0] == "exports" else ""
 

@@ -7,15 +7,18 @@ from collections.abc import Collection, Iterator
 import dagster as dg
 
 from export_pipelines.orchestration.assets import MAX_RUNTIME, SCHEDULE, SCHEDULED_AT, asset_key
+from export_pipelines.orchestration.checks import INTEGRITY, check_keys
 from export_pipelines.timing.calendars import Calendar
 from export_pipelines.timing.ticks import Timing, batches
 
 
 def timing_job(timing: Timing) -> dg.UnresolvedAssetJobDefinition:
-    """The job that runs any of the timing's exports, in one process."""
+    """The job that runs any of the timing's exports, in one process, without the check that reads files again."""
+    keys = [asset_key(export.name) for export in timing.exports]
+    integrity = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, INTEGRITY) for key in keys))
     return dg.define_asset_job(
         f"exports_{timing.name}",
-        selection=dg.AssetSelection.assets(*(asset_key(export.name) for export in timing.exports)),
+        selection=dg.AssetSelection.assets(*keys) - integrity,
         description=f"Exports of schedule {timing.schedule_name}, {timing.partitioning.kind} partitions",
         executor_def=dg.in_process_executor,
         tags={SCHEDULE: timing.schedule_name, MAX_RUNTIME: _max_runtime(timing, [e.name for e in timing.exports])},
@@ -25,6 +28,7 @@ def timing_job(timing: Timing) -> dg.UnresolvedAssetJobDefinition:
 def timing_schedule(timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The schedule that requests the last complete partition at every tick, `batch_size` exports a run."""
     calendar_spec = timing.exports[0].calendar
+    checks = {export.name: check_keys(export, asset_key(export.name)) for export in timing.exports}
     calendar = Calendar(calendar_spec) if calendar_spec else None
 
     @dg.schedule(
@@ -46,6 +50,7 @@ def timing_schedule(timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.
                 run_key=f"{timing.name}:{tick.isoformat()}:{number}",
                 partition_key=batch.partition,
                 asset_selection=[asset_key(name) for name in batch.exports],
+                asset_check_keys=[key for name in batch.exports for key in checks[name]],  # None would be all there are
                 tags={SCHEDULED_AT: tick.isoformat(), MAX_RUNTIME: _max_runtime(timing, batch.exports)},
             )
 

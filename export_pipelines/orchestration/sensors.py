@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from export_pipelines.ledger import runs, workers
+from export_pipelines.ledger import leases, runs, workers
 from export_pipelines.notify import deadlines, events
 from export_pipelines.notify.drain import drain
 from export_pipelines.orchestration import instance_log
@@ -57,13 +58,15 @@ def observer_sensor(project: Project, names: Sequence[str]) -> dg.SensorDefiniti
 def deadline_sensor(project: Project) -> dg.SensorDefinition:
     """Records exports that missed their deadline, and shows it as a failed check of the asset."""
 
-    def _tick(_context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def _tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         found = list(deadlines.late(project, datetime.now(UTC)))
         known = events.known(project.ledger, [seen.key for _, seen in found])
         new = [(state, seen) for state, seen in found if seen.key not in known]
         events.record(project, [seen for _, seen in new])
         reason = "; ".join(f"{state.export}: {state.message}" for state, _ in new) or "nothing new is late"
-        return dg.SensorResult(skip_reason=reason, asset_events=[_evaluation(state) for state, _ in new])
+        failed = [_evaluation(state) for state, _ in new]
+        first = [one for one in failed if not instance_log.is_reported(context.instance, one)]
+        return dg.SensorResult(skip_reason=reason, asset_events=first)
 
     text = "Reports exports whose partition is not published when the deadline of its schedule passes"
     return _sensor("deadlines", text, 60, _tick)
@@ -84,16 +87,44 @@ def dead_run_sensor(project: Project) -> dg.SensorDefinition:
     """Ends runs whose process died with its machine; Dagster itself would wait for ever."""
 
     def _tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        dead = workers.dead(project.ledger)
-        if not dead:
-            return dg.SkipReason("every run's process answers")
-        ended = instance_log.end_dead_runs(context.instance, dead, "The process of this run no longer answers")
-        runs.bury(project.ledger, dead, datetime.now(UTC))
-        workers.forget(project.ledger, dead)
+        now = datetime.now(UTC)
+        silent = workers.silent(project.ledger)
+        noticed = _noticed(silent, json.loads(context.cursor or "{}"), now)
+        context.update_cursor(json.dumps(noticed))
+        patience = project.settings.lease_seconds / 2
+        gone = [found for found in silent if found.dead or now.timestamp() - noticed[found.run_id][1] >= patience]
+        if not gone:
+            waiting = f"{len(noticed)} do not answer at the moment"
+            return dg.SkipReason(waiting if noticed else "every run's process answers")
+        ended = _bury(project, context.instance, gone, now)
         return dg.SkipReason(f"ended: {', '.join(ended) or 'none of Dagster'}")
 
     text = "Marks runs as failed whose process no longer answers, so that they are retried and reported"
     return _sensor("dead_runs", text, 30, _tick)
+
+
+def _noticed(
+    silent: Sequence[workers.Silent], before: Mapping[str, list[float]], now: datetime
+) -> dict[str, list[float]]:
+    """Run -> since when it is silent, and when that was noticed.
+
+    Noticed once is not enough: after the ledger was away, all are silent until they renew.
+    """
+    found = {}
+    for worker in silent:
+        since, at = before.get(worker.run_id, [worker.since, now.timestamp()])
+        found[worker.run_id] = [since, at] if since == worker.since else [worker.since, now.timestamp()]
+    return found
+
+
+def _bury(project: Project, instance: dg.DagsterInstance, gone: Sequence[workers.Silent], now: datetime) -> list[str]:
+    """End the runs in Dagster and in the ledger, and release what they hold; ids of those that Dagster had running."""
+    run_ids = list(dict.fromkeys(found.run_id for found in gone))
+    ended = instance_log.end_dead_runs(instance, run_ids, "The process of this run no longer answers")
+    runs.bury(project.ledger, run_ids, now)
+    leases.free(project.ledger, {found.holder for found in gone})
+    workers.forget(project.ledger, run_ids)
+    return ended
 
 
 def sender_sensor(project: Project) -> dg.SensorDefinition:

@@ -13,7 +13,7 @@ from export_pipelines.retention.policy import Policy
 from export_pipelines.retention.protection import FUTURE, UNREADABLE, doubt, protected
 from export_pipelines.retention.rules import Reasons, Standing, known, named, standing
 from export_pipelines.retention.share import Refusal, refusals
-from export_pipelines.spec.retention import RetentionSpec
+from export_pipelines.spec.retention import ArchiveSpec, RetentionSpec
 from export_pipelines.text import counted, size
 
 NOT_IN_SPECS = "the specs do not have this export"
@@ -34,10 +34,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """An artifact that goes."""
+    """An artifact that goes; `archive` says how it is archived first, if it is."""
 
     item: Item
     reason: str
+    archive: ArchiveSpec | None = None
 
 
 @dataclass
@@ -53,6 +54,15 @@ class Plan:
     delete: list[Deletion] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    newest: dict[str, Item] = field(default_factory=dict)
+    """Export -> the last copy that stays: its newest good artifact, or the newest where none is good."""
+
+    def allowed(self, *, insist: bool = False) -> list[Deletion]:
+        """The deletions that are not refused; all of them if somebody insists."""
+        refused = {refusal.export for refusal in self.refused}
+        if insist or not refused:
+            return self.delete
+        return [] if None in refused else [gone for gone in self.delete if gone.item.export not in refused]
 
     @property
     def bytes_kept(self) -> int:
@@ -128,11 +138,13 @@ def _decide(result: Plan, items: Sequence[Item], policy: Policy, rules: Retentio
         going |= _beyond(result, staying, safe, found, rules.max_total_bytes)
     for item in items:
         if item.artifact_id in going:
-            result.delete.append(Deletion(item, going[item.artifact_id]))
+            result.delete.append(Deletion(item, going[item.artifact_id], rules.archive or None))
     for item in reversed(items):
         if item.artifact_id not in going:
             both = (*safe.get(item.artifact_id, ()), *wanted.get(item.artifact_id, ()))
             result.keep.append(Kept(item, both))
+    if found.items:
+        result.newest[items[0].export] = found.newest or found.items[0]
     _note_dates(result, items, doubts)
 
 

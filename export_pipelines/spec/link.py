@@ -15,19 +15,26 @@ from export_pipelines.spec.problems import Problem, SpecPath, advice, hides_secr
 from export_pipelines.spec.queries import check_queries
 from export_pipelines.spec.recipients import Level
 from export_pipelines.spec.references import has_reference
-from export_pipelines.spec.retention import DEFAULT, RetentionSpec
-from export_pipelines.spec.schedules import PRESETS, ScheduleSpec, check_timezone
+from export_pipelines.spec.retention import ARCHIVE, DEFAULT, RetentionSpec
+from export_pipelines.spec.schedules import PRESETS, TAKEN, ScheduleSpec, check_timezone
 from export_pipelines.spec.stores import LocalStoreSpec
 
 LOCAL_STORE = LocalStoreSpec(root="${env:EXPORT_STORAGE_PATH}")
 """The store `local`, unless the specs define another one."""
 
+ARCHIVE_STORE = LocalStoreSpec(root="${env:EXPORT_ARCHIVE_PATH}")
+"""The store `archive`, if that variable is set and the specs define no other one."""
+
 
 @dataclass
 class Links:
-    """What can be named. `good` and `bad` map section -> name -> value, and -> the problems that spoil it."""
+    """What can be named. `good` and `bad` map section -> name -> value, and -> the problems that spoil it.
+
+    `archives` tells whether EXPORT_ARCHIVE_PATH is set.
+    """
 
     unread: list[Problem]
+    archives: bool = False
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     bad: dict[str, dict[str, list[Problem]]] = field(default_factory=dict)
 
@@ -48,7 +55,7 @@ class Links:
         """The good ones of a section, with what exists without being defined."""
         built_in: dict[str, Any] = {}
         if section == "stores":
-            built_in = {"local": LOCAL_STORE}
+            built_in = {"local": LOCAL_STORE} | ({ARCHIVE: ARCHIVE_STORE} if self.archives else {})
         if section == "retention":
             built_in = {DEFAULT: RetentionSpec()}
         if section == "schedules":
@@ -80,6 +87,8 @@ def preset(name: str) -> ScheduleSpec:
 
 def check_schedule(entry: Entry, links: Links) -> list[Problem]:
     """Check what the schedule names. Returns the problems of others that spoil it."""
+    if entry.name in TAKEN:
+        entry.report((), "is the name of a schedule or sensor that exists already; choose another one")
     raw = entry.raw if isinstance(entry.raw, dict) else {}
     return links.follow(entry, ("calendar",), section="calendars", name=raw.get("calendar"))
 
@@ -115,6 +124,15 @@ def _recipients(raw: Any) -> Iterator[tuple[SpecPath, object]]:
         yield from (((*path, position), name) for position, name in enumerate(names if isinstance(names, list) else ()))
 
 
+def check_archive(entry: Entry, links: Links, path: SpecPath = ()) -> list[Problem]:
+    """Check the store that the policy at the path archives to. Returns the problems of others that spoil it."""
+    policy = entry.raw.get(path[0]) if path and isinstance(entry.raw, dict) else entry.raw
+    archive = policy.get("archive") if isinstance(policy, dict) else None
+    if not isinstance(archive, dict):
+        return []
+    return links.follow(entry, (*path, "archive", "store"), section="stores", name=archive.get("store", ARCHIVE))
+
+
 def check_export(entry: Entry, links: Links) -> list[Problem]:
     """Check what the export names, and its queries. Returns the problems of others that spoil it."""
     raw = entry.raw if isinstance(entry.raw, dict) else {}
@@ -130,6 +148,7 @@ def check_export(entry: Entry, links: Links) -> list[Problem]:
         spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
     _check_hours(entry, raw, links)
     spoilers += links.follow(entry, ("retention",), section="retention", name=raw.get("retention"))
+    spoilers += check_archive(entry, links, ("retention",))
     check_queries(entry)
     check_notify(entry, links, ("notify",))
     return spoilers

@@ -15,12 +15,20 @@ from export_pipelines.settings import Settings
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.entries import SECTIONS, Entry, Reading, read_entries
 from export_pipelines.spec.exports import ExportSpec
-from export_pipelines.spec.link import Links, check_calendar, check_export, check_notify, check_schedule, inline_name
+from export_pipelines.spec.link import (
+    Links,
+    check_archive,
+    check_calendar,
+    check_export,
+    check_notify,
+    check_schedule,
+    inline_name,
+)
 from export_pipelines.spec.notify import NotifySpec
 from export_pipelines.spec.problems import Problem
 from export_pipelines.spec.recipients import RecipientSpec
 from export_pipelines.spec.resolved import ResolvedExport, spec_sha256
-from export_pipelines.spec.retention import DEFAULT, RetentionSpec, combined
+from export_pipelines.spec.retention import DEFAULT, ArchiveSpec, RetentionSpec, combined
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 
@@ -61,12 +69,12 @@ class SpecSet:
 def load_specs(directory: Path | Sequence[Path], *, settings: Settings) -> SpecSet:
     """The specs in all `*.yaml` and `*.yml` files of the directory or directories, or in a single file.
 
-    Raises ConfigurationError if EXPORT_MAX_RECORDS or EXPORT_RETENTION_DAYS is not a positive number; never for what
-    the files say.
+    Raises ConfigurationError if EXPORT_MAX_RECORDS or EXPORT_RETENTION_DAYS is not a positive number, or
+    EXPORT_ARCHIVE_PATH not a directory of its own; never for what the files say.
     """
     reading = read_entries([directory] if isinstance(directory, Path) else list(directory))
     _report_names_defined_twice(reading.entries)
-    links, spoilers = _link(reading)
+    links, spoilers = _link(reading, settings)
     exports, schedules = _resolve(links, settings)
     return SpecSet(
         connections=links.known("connections"),
@@ -93,9 +101,9 @@ def _report_names_defined_twice(entries: Sequence[Entry]) -> None:
             entry.report((), f"is defined already on {place}; neither is used until one is renamed or removed")
 
 
-def _link(reading: Reading) -> tuple[Links, dict[str, list[Problem]]]:
+def _link(reading: Reading, settings: Settings) -> tuple[Links, dict[str, list[Problem]]]:
     """Everything that can be named, and the exports that cannot be used, each with the problems that spoil it."""
-    links = Links(reading.unread)
+    links = Links(reading.unread, archives=settings.archive_path is not None)
     sections = {section: [e for e in reading.entries if e.section == section] for section in SECTIONS}
     links.settle(sections["connections"])
     links.settle(sections["stores"])
@@ -107,7 +115,9 @@ def _link(reading: Reading) -> tuple[Links, dict[str, list[Problem]]]:
     for entry in sections["notify"]:
         check_notify(entry, links)
     links.settle(sections["notify"])
-    links.settle(sections["retention"])
+    for entry in sections["retention"]:
+        spoiled = check_archive(entry, links)
+        links.settle([entry], {entry.name: spoiled})
     links.settle(sections["exports"], {e.name: check_export(e, links) for e in sections["exports"]})
     return links, links.bad.get("exports", {})
 
@@ -154,6 +164,8 @@ def _retention(spec: ExportSpec, links: Links, settings: Settings) -> RetentionS
         if links.unread or DEFAULT in links.bad.get("retention", {}):
             return None
         default = RetentionSpec(keep_days=settings.retention_days)
+    if default.archive is None and links.archives:
+        default = default.model_copy(update={"archive": ArchiveSpec()})
     own = spec.retention
     if own is None or own == DEFAULT:
         return default

@@ -103,8 +103,8 @@ def _number(value: float) -> str:
 
 
 def _choice(error: ErrorDetails, place: Place, secret: bool) -> str:
-    known = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
-    given = error["input"]
+    expected, given = str(error["ctx"]["expected"]), error["input"]
+    known = re.findall(r"'([^']*)'", expected) or [expected.lower()]  # texts, or one of true and false
     if given is None:
         return f"should be one of {', '.join(known)}, and nothing is given"
     shown = "this" if hides_secret(given) else short(given)

@@ -20,7 +20,7 @@ from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.naming import DEFAULT_PATHS, PLACEHOLDERS
 from export_pipelines.spec.notify import Digests, Escalation, NotifySpec
 from export_pipelines.spec.recipients import QuietHours, RecipientSpec
-from export_pipelines.spec.retention import RetentionSpec
+from export_pipelines.spec.retention import ArchiveSpec, RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 from export_pipelines.spec.typenames import default_of, type_of
@@ -125,8 +125,12 @@ to an export."""
 _RETENTION = """\
 One entry under `retention:`, and the key `retention` of an export, which may also name an entry. The entry `default` is
 for exports without the key; where there is none, EXPORT_RETENTION_DAYS stands for its `keep_days`. An export's policy
-replaces `default`, except that the longer `min_keep_days` and the later `hold_until` of both apply. What stays in any
-case is described in [retention](retention.md)."""
+replaces `default`, except that the longer `min_keep_days` and the later `hold_until` of both apply, and `archive` of
+`default` where it says nothing about that. What stays in any case is described in [retention](retention.md)."""
+
+_ARCHIVE = """\
+The key `archive` of a policy. Where EXPORT_ARCHIVE_PATH is set, there is a store `archive` in that directory, and every
+policy archives there unless it says otherwise; `archive: false` deletes without a copy."""
 
 
 def reference_markdown() -> str:
@@ -163,6 +167,7 @@ def _sections() -> list[str]:
         _section("### Escalation", Escalation, "The key `escalation` of `notify`."),
         _section("### Digests", Digests, "The key `digests` of `notify`."),
         _section("## Retention", RetentionSpec, _RETENTION),
+        _section("### Archive", ArchiveSpec, _ARCHIVE),
     ]
 
 

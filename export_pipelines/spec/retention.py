@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from export_pipelines.settings import MOST_RETENTION_DAYS
-from export_pipelines.spec.base import KEY_NAME_PATTERN, SpecModel
+from export_pipelines.spec.base import KEY_NAME_PATTERN, KeyName, SpecModel
 
 DEFAULT = "default"
 """The name of the policy of exports that give none."""
 
 _KEEP = ("keep_days", "keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+
+
+ARCHIVE = "archive"
+"""The store of EXPORT_ARCHIVE_PATH, and of archives that name none."""
+
+ArchiveFormat = Literal["zip", "tar.gz", "tar.zst"]
+
+
+class ArchiveSpec(SpecModel):
+    """Where artifacts are packed, and read again, before they are deleted."""
+
+    store: KeyName = Field(ARCHIVE, description="Name of the store that gets the archives.", examples=["vault"])
+    format: ArchiveFormat = Field("zip", description="`zip`, `tar.gz` or `tar.zst`.", examples=["tar.zst"])
+    per: Literal["artifact", "month"] = Field(
+        "artifact",
+        description="One archive for each artifact, or for those of each month that are deleted together.",
+        examples=["month"],
+    )
+
+
+def _kind_of_archive(value: object) -> str:
+    return "off" if isinstance(value, bool) else "archive"
+
+
+ArchiveRef = Annotated[
+    Annotated[ArchiveSpec, Tag("archive")] | Annotated[Literal[False], Tag("off")], Discriminator(_kind_of_archive)
+]
+"""How to archive, or false: not at all."""
 
 
 class RetentionSpec(SpecModel):
@@ -63,6 +91,11 @@ class RetentionSpec(SpecModel):
     hold_until: date | None = Field(
         None, description="Legal hold: nothing is deleted up to the end of this day.", examples=["2027-12-31"]
     )
+    archive: ArchiveRef | None = Field(
+        None,
+        description="Archive what is to be deleted first. None: where EXPORT_ARCHIVE_PATH says, if it is set.",
+        examples=[{"store": "vault", "format": "tar.zst", "per": "month"}, False],
+    )
     max_delete_percent: float = Field(
         30,
         gt=0,
@@ -98,10 +131,14 @@ class RetentionSpec(SpecModel):
 
 
 def combined(own: RetentionSpec, default: RetentionSpec) -> RetentionSpec:
-    """The export's own policy in place of the default one, with the longer minimum and the later hold of both."""
+    """The export's own policy in place of the default one, with the longer minimum and the later hold of both.
+
+    It is archived as the default says, unless its own policy says something about that.
+    """
     minimum = max(own.min_keep_days or 0, default.min_keep_days or 0)
     hold = max((day for day in (own.hold_until, default.hold_until) if day), default=None)
-    return own.model_copy(update={"min_keep_days": minimum or None, "hold_until": hold})
+    archive = default.archive if own.archive is None else own.archive
+    return own.model_copy(update={"min_keep_days": minimum or None, "hold_until": hold, "archive": archive})
 
 
 def _kind_of_reference(value: object) -> str:

@@ -19,6 +19,9 @@ PartitionKind = Literal["hourly", "daily", "weekly", "monthly"]
 PRESETS = {"hourly": "5 * * * *", "daily": "0 2 * * *", "weekly": "0 3 * * 1", "monthly": "0 4 1 * *"}
 """Names of common timings -> cron, in UTC."""
 
+TAKEN = frozenset({"deadlines", "dead_runs", "notifications", "observer", "pool_limits", "retention", "verify"})
+"""Names of the project's own sensors and schedules: Dagster has one namespace for all of them."""
+
 
 class CalendarSpec(SpecModel):
     """Working days: a weekend, the holidays of a country, and days of one's own."""

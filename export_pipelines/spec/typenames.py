@@ -45,6 +45,7 @@ _LINKS = {
     "Escalation": "[escalation](#escalation)",
     "Digests": "[digests](#digests)",
     "RetentionSpec": "[retention](#retention)",
+    "ArchiveSpec": "[archive](#archive)",
     "ConnectionSpec": "[connection](#connections)",
     "CalendarSpec": "[calendar](#calendars)",
     "ScheduleSpec": "[schedule](#schedules)",
@@ -105,6 +106,7 @@ def _compound(kind: Any) -> str:
     choices = dict(members(kind))
     known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "email": "[recipient](#recipients)"}
     known |= {"timing": "name or [schedule](#schedules)", "policy": "name or [retention](#retention)"}
+    known |= {"archive": "[archive](#archive) or `false`"}
     named = [text for tag, text in known.items() if tag in choices]
     return (named or [" or ".join(_name(member) for member in choices.values()) or "value"])[0]
 

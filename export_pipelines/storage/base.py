@@ -6,12 +6,14 @@ import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from export_pipelines.errors import ExportError, StorageError, StorageUnavailableError
+from export_pipelines.errors import ExportError, StorageError, StorageUnavailableError, UnsafePathError
+from export_pipelines.spec.naming import check_path
 from export_pipelines.storage.manifest import FileEntry
 
 NO_FENCE = nullcontext()
@@ -56,6 +58,25 @@ class Placement:
         return f"{self.directory}/{name}" if self.directory else name
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """An artifact to delete: its manifest and its data files, as paths relative to the store's root."""
+
+    manifest_path: str
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """Something is staged in `scope` (`export/partition`), by a run that may be dead or still at work.
+
+    Whoever holds the scope's lease may `sweep` it. `modified_at` is the newest change of anything staged there, in UTC.
+    """
+
+    scope: str
+    modified_at: datetime
+
+
 class Store(ABC):
     """One store of the specs. All paths are relative to its root, with `/`, checked by `naming.check_path`."""
 
@@ -92,6 +113,22 @@ class Store(ABC):
         """Delete what dead runs of `scope` left behind; return what was deleted. For the lease's holder only."""
 
     @abstractmethod
+    def leftovers(self) -> list[Leftover]:
+        """What is staged, one for each scope, ascending; things of another shape in there are not told.
+
+        Raises StorageError, StorageUnavailableError.
+        """
+
+    @abstractmethod
+    def remove(self, removals: Sequence[Removal]) -> dict[str, ExportError]:
+        """Delete artifacts: of each the manifest, once that is durably gone its data files, then empty directories.
+
+        What is gone already is fine, so a removal that was killed is simply repeated. Returns manifest path -> error of
+        each artifact that is not wholly removed; as long as its manifest cannot be deleted, none of its data files is.
+        Raises ConfigurationError if nothing at all can be done.
+        """
+
+    @abstractmethod
     def open(self, path: str) -> BinaryIO:
         """A published file to read. Raises StorageError if it does not exist."""
 
@@ -110,6 +147,46 @@ class Store(ABC):
     def free_bytes(self) -> int | None:
         """Bytes that still fit, or None where the store has no such limit."""
         return None
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can be one segment of a path, as `check_path` demands."""
+    try:
+        return "/" not in check_path(name)
+    except UnsafePathError:
+        return False
+
+
+@contextmanager
+def staged(store: Store, scope: str, run: str, *, doing: str) -> Iterator[Staging]:
+    """A staging directory to publish from, which is gone at the end unless the block ended without an error.
+
+    Errors of the operating system are raised as ours, as what went wrong while `doing`.
+    """
+    staging = store.stage(scope, run)
+    published = False
+    try:
+        yield staging
+        published = True
+    except OSError as error:
+        raise storage_error(f"{doing} in {staging.path}", error) from error
+    finally:
+        if not published:
+            store.discard(staging)
+
+
+def check_removals(removals: Sequence[Removal]) -> tuple[list[Removal], dict[str, ExportError]]:
+    """Those whose paths are all plain names, and manifest path -> error of the others."""
+    sound: list[Removal] = []
+    failed: dict[str, ExportError] = {}
+    for removal in removals:
+        try:
+            for path in (removal.manifest_path, *removal.paths):
+                check_path(path)
+            sound.append(removal)
+        except UnsafePathError as error:
+            failed[removal.manifest_path] = error
+    return sound, failed
 
 
 _ADVICE = {

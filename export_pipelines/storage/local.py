@@ -7,29 +7,29 @@ without following symbolic links, directories are 0750 and files 0600 whatever t
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from export_pipelines.crash import passing
-from export_pipelines.errors import ExportError, StorageError, UnsafePathError
+from export_pipelines.errors import ExportError, StorageError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.naming import check_path
 from export_pipelines.spec.stores import LocalStoreSpec
-from export_pipelines.storage.base import NO_FENCE, Placement, Staging, Store, storage_error
+from export_pipelines.storage.base import NO_FENCE, Leftover, Placement, Removal, Staging, Store
+from export_pipelines.storage.local_leftovers import leftovers
+from export_pipelines.storage.local_removal import remove
+from export_pipelines.storage.local_tree import Tree, reported, reporting, sync
 from export_pipelines.storage.manifest import FileEntry
 
 STAGING = ".staging"
 _PLACEMENT = ".placement"
-_PRUNED_TIMES = 100
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +39,7 @@ class LocalStore(Store):
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self.root = Path(os.path.realpath(root))
+        self._tree = Tree(self.root)
 
     @classmethod
     def from_spec(cls, name: str, spec: LocalStoreSpec, settings: Settings) -> LocalStore:
@@ -47,22 +48,15 @@ class LocalStore(Store):
 
     def stage(self, scope: str, run: str) -> Staging:
         """A new directory `.staging/{scope}/{run}`. Raises StorageError, StorageUnavailableError."""
-        path = f"{STAGING}/{check_path(scope)}/{check_path(run)}"
-        with _reporting(f"creating the staging directory {self.uri(path)}"):
-            for attempt in range(_PRUNED_TIMES):
-                try:
-                    self._make_staging(path)
-                    break
-                except FileNotFoundError:  # another run deleted the empty parent that this one had just entered
-                    if attempt + 1 == _PRUNED_TIMES:
-                        raise
-        return Staging(scope=scope, run=run, path=self.root / path)
+        parent = f"{STAGING}/{check_path(scope)}"
+        path = self.root / parent / check_path(run)
 
-    def _make_staging(self, path: str) -> None:
-        parent, _, last = path.rpartition("/")
-        with self._directory(parent, create=True) as fd:
-            os.mkdir(last, 0o750, dir_fd=fd)
-            os.chmod(last, 0o750, dir_fd=fd)  # noqa: S103 - the group may read artifacts (mkdir obeys the umask)
+        def make(fd: int) -> None:
+            os.mkdir(run, 0o750, dir_fd=fd)
+            os.chmod(run, 0o750, dir_fd=fd)  # noqa: S103 - the group may read artifacts (mkdir obeys the umask)
+
+        with reporting(f"creating the staging directory {path}"), self._tree.filled(parent, make):
+            return Staging(scope=scope, run=run, path=path)
 
     def publish(
         self,
@@ -77,51 +71,60 @@ class LocalStore(Store):
         names = [*(entry.name for entry in files), placement.manifest_name]
         for name in names:
             check_path(placement.path_of(name))
-        with _reporting(f"publishing {self.uri(placement.manifest_path)}"):
+        with reporting(f"publishing {self.uri(placement.manifest_path)}"):
             with staging.create(placement.manifest_name) as file:
                 file.write(manifest)
             for name in names:
-                _sync(staging.path / name)
+                sync(staging.path / name)
             passing("fsynced")
             if placement.shared:
                 self._link_all(staging, placement.directory, names, fence)
                 self._finish(staging)
             else:
-                _sync(staging.path)
+                sync(staging.path)
                 self._rename(staging, placement.directory, fence)
 
     def discard(self, staging: Staging) -> None:
         """See Store."""
         self._remove(staging.path)
-        self._prune(f"{STAGING}/{staging.scope}")
+        self._tree.prune(f"{STAGING}/{staging.scope}")
 
     def sweep(self, scope: str) -> list[str]:
         """See Store. Returns the runs whose leftovers were deleted."""
         below = f"{STAGING}/{check_path(scope)}"
         try:
-            with self._directory(below) as fd:
+            with self._tree.directory(below) as fd:
                 runs = sorted(os.listdir(fd))  # noqa: PTH208 - by descriptor, so that no link is followed
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _reported(f"cleaning {self.uri(below)}", error) from error
+            raise reported(f"cleaning {self.uri(below)}", error) from error
         for run in runs:
             self._remove(self.root / STAGING / scope / run)
-        self._prune(f"{STAGING}/{scope}")
+        self._tree.prune(f"{STAGING}/{scope}")
         return runs
+
+    def leftovers(self) -> list[Leftover]:
+        """See Store."""
+        with reporting(f"looking at {self.uri(STAGING)}"):
+            return leftovers(self._tree, STAGING)
+
+    def remove(self, removals: Sequence[Removal]) -> dict[str, ExportError]:
+        """See Store. What is not a regular file is left alone, and symbolic links are not followed."""
+        return remove(self._tree, removals)
 
     def open(self, path: str) -> BinaryIO:
         """See Store. Raises UnsafePathError if the path leads over a symbolic link."""
         check_path(path)
         parent, _, last = path.rpartition("/")
-        with _reporting(f"reading {self.uri(path)}"), self._directory(parent) as fd:
+        with reporting(f"reading {self.uri(path)}"), self._tree.directory(parent) as fd:
             return os.fdopen(os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd), "rb")
 
     def size(self, path: str) -> int | None:
         """See Store."""
         parent, _, last = check_path(path).rpartition("/")
         try:
-            with self._directory(parent) as fd:
+            with self._tree.directory(parent) as fd:
                 found = os.stat(last, dir_fd=fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -151,14 +154,18 @@ class LocalStore(Store):
 
     def _rename(self, staging: Staging, directory: str, fence: AbstractContextManager[object]) -> None:
         parent, _, last = directory.rpartition("/")
-        with self._directory(parent, create=True) as fd, fence:
+
+        def move(fd: int) -> None:
             if _exists(last, fd):
                 raise StorageError(f"publishing {self.uri(directory)}: the name is taken", hint="Run the export again")
             os.rename(staging.path, last, dst_dir_fd=fd)
+
+        self._tree.create(parent)  # before the fence, for it may take long or be refused
+        with fence, self._tree.filled(parent, move) as fd:
             passing("moved")
             os.fsync(fd)
             passing("manifest_written")
-        self._prune(f"{STAGING}/{staging.scope}")
+        self._tree.prune(f"{STAGING}/{staging.scope}")
 
     def _link_all(
         self, staging: Staging, directory: str, names: Sequence[str], fence: AbstractContextManager[object]
@@ -167,16 +174,18 @@ class LocalStore(Store):
         note = staging.path / _PLACEMENT
         with staging.create(_PLACEMENT) as file:
             file.write(json.dumps({"directory": directory, "manifest": names[-1]}).encode())
-        _sync(note)
-        _sync(staging.path)
-        with self._directory(directory, create=True) as fd:
-            for name in names[:-1]:
+        sync(note)
+        sync(staging.path)
+
+        def link(fd: int, linked: Sequence[str]) -> None:
+            for name in linked:
                 os.link(staging.path / name, name, dst_dir_fd=fd, follow_symlinks=False)
             os.fsync(fd)
+
+        with self._tree.filled(directory, lambda fd: link(fd, names[:-1])) as fd:
             passing("moved")
             with fence:
-                os.link(staging.path / names[-1], names[-1], dst_dir_fd=fd, follow_symlinks=False)
-                os.fsync(fd)
+                link(fd, names[-1:])
                 passing("manifest_written")
 
     def _finish(self, staging: Staging) -> None:
@@ -189,67 +198,21 @@ class LocalStore(Store):
     def _remove(self, staged: Path) -> None:
         """Delete a staging directory, and files it gave a final name to without giving one to the manifest."""
         note = staged / _PLACEMENT
-        if not staged.is_dir():
+        if staged.is_symlink() or not staged.is_dir():
             return
-        with _reporting(f"cleaning {staged}"):
+        with reporting(f"cleaning {staged}"):
             if placed := _read_note(note):
                 self._take_back(staged, placed["directory"] and check_path(placed["directory"]), placed["manifest"])
             shutil.rmtree(staged)
 
     def _take_back(self, staged: Path, directory: str, manifest: str) -> None:
-        with suppress(FileNotFoundError), self._directory(directory) as fd:
+        with suppress(FileNotFoundError), self._tree.directory(directory) as fd:
             if not (staged / manifest).exists() or _same_file(staged / manifest, manifest, fd):
                 return  # published, or taken back before: the staging was being deleted
             for entry in sorted(staged.iterdir()):
                 if _same_file(entry, entry.name, fd):
                     os.unlink(entry.name, dir_fd=fd)
             os.fsync(fd)
-
-    def _prune(self, path: str) -> None:
-        """Delete `path` and its parents as far as they are empty. Another run may be creating them: that is fine."""
-        parts = path.split("/")
-        with suppress(OSError):
-            for depth in range(len(parts), 0, -1):
-                (self.root / "/".join(parts[:depth])).rmdir()
-
-    @contextmanager
-    def _directory(self, path: str, *, create: bool = False) -> Iterator[int]:
-        """A file descriptor of the directory. Raises UnsafePathError if a segment is a symbolic link."""
-        if create and not self.root.exists():
-            self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self.root.chmod(0o750)
-        fd = os.open(self.root, _DIRECTORY)
-        try:
-            for segment in path.split("/") if path else ():
-                fd = self._descend(fd, segment, create)
-            yield fd
-        finally:
-            os.close(fd)
-
-    def _descend(self, parent: int, segment: str, create: bool) -> int:
-        """The descriptor of a subdirectory; closes the parent's once it is open."""
-        if create:
-            with suppress(FileExistsError):
-                os.mkdir(segment, 0o750, dir_fd=parent)
-                os.chmod(segment, 0o750, dir_fd=parent)  # noqa: S103 - as above
-        child = os.open(segment, _DIRECTORY, dir_fd=parent)
-        os.close(parent)
-        return child
-
-
-@contextmanager
-def _reporting(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _reported(doing, error) from error
-
-
-def _reported(doing: str, error: OSError) -> ExportError:
-    """The operating system's error as ours."""
-    if error.errno in (errno.ELOOP, errno.ENOTDIR):  # a symbolic link, or a file, where a directory should be
-        return UnsafePathError(f"{doing}: the path leads over a symbolic link or a file", hint="Remove it")
-    return storage_error(doing, error)
 
 
 def _read_note(note: Path) -> dict[str, str]:
@@ -273,12 +236,3 @@ def _same_file(staged: Path, name: str, fd: int) -> bool:
     with suppress(FileNotFoundError):
         return os.path.samestat(staged.lstat(), os.stat(name, dir_fd=fd, follow_symlinks=False))
     return False
-
-
-def _sync(path: Path) -> None:
-    """Wait until the file's or directory's bytes are durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

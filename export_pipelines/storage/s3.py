@@ -25,7 +25,8 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -37,7 +38,16 @@ from export_pipelines.errors import ExportError, StorageError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.naming import check_path
 from export_pipelines.spec.stores import S3StoreSpec
-from export_pipelines.storage.base import NO_FENCE, Placement, Staging, Store, storage_error
+from export_pipelines.storage.base import (
+    NO_FENCE,
+    Leftover,
+    Placement,
+    Removal,
+    Staging,
+    Store,
+    is_plain,
+    storage_error,
+)
 from export_pipelines.storage.manifest import FileEntry
 
 if TYPE_CHECKING:
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
 
 STAGING = ".staging"
 _JOURNALED = ".journaled"
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
 
@@ -144,6 +155,19 @@ class S3Store(Store):
         runs = {path.removeprefix(below).removesuffix(".json") for path in journals}
         return sorted(runs | {directory.name.removeprefix(prefix) for directory in staged})
 
+    def leftovers(self) -> list[Leftover]:
+        """See Store: journals in the bucket, and what this store's runs on this machine have staged."""
+        newest: dict[str, datetime] = {}
+        for scope, changed in (*self._journaled(), *self._staged()):
+            newest[scope] = max(changed.astimezone(UTC), newest.get(scope, _NEVER))
+        return [Leftover(scope=scope, modified_at=newest[scope]) for scope in sorted(newest)]
+
+    def remove(self, removals: Sequence[Removal]) -> dict[str, ExportError]:
+        """See Store. Raises ConfigurationError if there are no credentials."""
+        from export_pipelines.storage.s3_removal import remove
+
+        return remove(self._bucket, removals)
+
     def open(self, path: str) -> BinaryIO:
         """See Store. Raises StorageUnavailableError, while reading too, if the connection is lost."""
         return self._bucket.open(check_path(path))
@@ -177,6 +201,22 @@ class S3Store(Store):
     def _local_prefix(self, scope: str) -> str:
         """How a scope's staging directories begin; no other scope's begin so, for no name holds a comma."""
         return f"{self.name},{check_path(scope).replace('/', ',')},"
+
+    def _journaled(self) -> Iterator[tuple[str, datetime]]:
+        """Scope of each journal, and when it was written."""
+        for path, written in self._bucket.changes(f"{STAGING}/"):
+            names = path.removesuffix(".json").split("/")[1:]
+            if path.endswith(".json") and len(names) == 3 and all(map(is_plain, names)):
+                yield "/".join(names[:2]), written
+
+    def _staged(self) -> Iterator[tuple[str, datetime]]:
+        """Scope of each staging directory on this machine, and its newest change. They may go away meanwhile."""
+        with _local_errors(f"reading {self._local}"), suppress(FileNotFoundError):
+            for directory in self._local.iterdir():
+                store, *names = directory.name.split(",")
+                if store == self.name and len(names) == 3 and all(map(is_plain, names)) and not directory.is_symlink():
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        yield "/".join(names[:2]), _newest_change(directory)
 
     def _refuse_taken(self, *paths: str) -> None:
         if not self._bucket.conditional:
@@ -240,6 +280,11 @@ def _make_directories(path: Path) -> None:
         _make_directories(path.parent)
         path.mkdir(exist_ok=True)
         path.chmod(0o750)
+
+
+def _newest_change(directory: Path) -> datetime:
+    changes = [path.lstat().st_mtime for path in (directory, *directory.iterdir())]
+    return datetime.fromtimestamp(max(changes), UTC)
 
 
 def _delete_directory(path: Path) -> None:

@@ -7,22 +7,21 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-import boto3.session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from export_pipelines.errors import ConfigurationError, StorageError
+from export_pipelines.errors import StorageError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.stores import S3StoreSpec
 from export_pipelines.storage.manifest import FileEntry
+from export_pipelines.storage.s3_client import connect
 from export_pipelines.storage.s3_digest import Part, arguments_for
 from export_pipelines.storage.s3_errors import TAKEN, code_of, reporting, status_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 _log = logging.getLogger(__name__)
@@ -41,21 +40,31 @@ class Bucket:
     """Objects by path, which is the key without the store's prefix. Every error is one of ours.
 
     `conditional` tells whether the service obeys `If-None-Match: *`; None until the first journal was written.
+    `deletes_many` is False once the service refused the request that deletes many objects.
     """
 
     def __init__(self, store: str, spec: S3StoreSpec, settings: Settings) -> None:
         self.store = store
         self.spec = spec
         self.conditional: bool | None = None
+        self.deletes_many = True
         self._sends_condition = True
-        self._name = settings.resolve(spec.bucket)
+        self.name = settings.resolve(spec.bucket)
         self._prefix = settings.resolve(spec.prefix).strip("/")
-        with self._doing("connecting to"):
-            self.client = _client(store, spec, settings)
+        with self.doing("connecting to"):
+            self.client = connect(store, spec, settings)
 
     def key(self, path: str) -> str:
         """The key of a path."""
         return f"{self._prefix}/{path}" if self._prefix else path
+
+    def doing(self, doing: str, path: str = "") -> AbstractContextManager[None]:
+        """Reports errors as ours; they say what was being done with which object."""
+        return reporting(self.told(doing, path))
+
+    def told(self, doing: str, path: str) -> str:
+        """How an error begins: store, action and object."""
+        return f"store {self.store!r}: {doing} {self._uri(path)}"
 
     def create(self, path: str, body: bytes | BinaryIO, *, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put a new object in one request; returns the service's answer. Raises StorageError if the name is taken.
@@ -68,9 +77,7 @@ class Bucket:
         def put(**condition: str) -> Mapping[str, Any]:
             if not isinstance(body, bytes):
                 body.seek(0)
-            return self.client.put_object(
-                Bucket=self._name, Key=self.key(path), Body=body, **{**arguments, **condition}
-            )
+            return self.client.put_object(Bucket=self.name, Key=self.key(path), Body=body, **{**arguments, **condition})
 
         return self._create(path, put, run=arguments["Metadata"]["run"])
 
@@ -89,9 +96,9 @@ class Bucket:
 
     def open_upload(self, path: str, *, arguments: Mapping[str, Any]) -> str:
         """Begin a multipart upload; returns its id."""
-        with self._doing("beginning to upload", path):
+        with self.doing("beginning to upload", path):
             answer = self.client.create_multipart_upload(
-                Bucket=self._name, Key=self.key(path), ChecksumAlgorithm="SHA256", **arguments
+                Bucket=self.name, Key=self.key(path), ChecksumAlgorithm="SHA256", **arguments
             )
         if answer["ResponseMetadata"].get("RetryAttempts"):  # an earlier attempt may have begun one as well
             self.abort_uploads(path, keep=answer["UploadId"])
@@ -104,7 +111,7 @@ class Bucket:
 
         def complete(**condition: str) -> Mapping[str, Any]:
             return self.client.complete_multipart_upload(
-                Bucket=self._name,
+                Bucket=self.name,
                 Key=self.key(path),
                 UploadId=upload,
                 MultipartUpload={"Parts": parts},
@@ -116,16 +123,16 @@ class Bucket:
     def upload_part(self, path: str, upload: str, part: Part) -> CompletedPartTypeDef:
         """Send one part; returns what `complete_upload` needs."""
         arguments: dict[str, Any] = {"PartNumber": part.number, **part.arguments()}
-        with self._doing(f"uploading part {part.number} of", path), part.open() as body:
+        with self.doing(f"uploading part {part.number} of", path), part.open() as body:
             answer = self.client.upload_part(
-                Bucket=self._name, Key=self.key(path), UploadId=upload, Body=body, **arguments
+                Bucket=self.name, Key=self.key(path), UploadId=upload, Body=body, **arguments
             )
         return {"PartNumber": part.number, "ETag": answer["ETag"], "ChecksumSHA256": arguments["ChecksumSHA256"]}
 
     def abort_uploads(self, path: str, *, keep: str = "") -> None:
         """Abort every open multipart upload of the path but the one to `keep`."""
-        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self._name, Prefix=self.key(path))
-        with self._doing("looking for open uploads of", path):
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=self.key(path))
+        with self.doing("looking for open uploads of", path):
             try:
                 uploads = [u["UploadId"] for p in pages for u in p.get("Uploads", []) if u.get("Key") == self.key(path)]
             except ClientError as error:
@@ -138,18 +145,18 @@ class Bucket:
 
     def abort_upload(self, path: str, upload: str) -> None:
         """Abort one multipart upload; nothing happens if it is gone."""
-        with self._doing("aborting an upload of", path):
+        with self.doing("aborting an upload of", path):
             try:
-                self.client.abort_multipart_upload(Bucket=self._name, Key=self.key(path), UploadId=upload)
+                self.client.abort_multipart_upload(Bucket=self.name, Key=self.key(path), UploadId=upload)
             except ClientError as error:
                 if code_of(error) != "NoSuchUpload":
                     raise
 
     def head(self, path: str) -> Found | None:
         """What exists at the path, or None. Raises StorageError if the bucket does not exist."""
-        with self._doing("looking at", path):
+        with self.doing("looking at", path):
             try:
-                report = self.client.head_object(Bucket=self._name, Key=self.key(path), ChecksumMode="ENABLED")
+                report = self.client.head_object(Bucket=self.name, Key=self.key(path), ChecksumMode="ENABLED")
             except ClientError as error:
                 if status_of(error) != 404:
                     raise
@@ -160,27 +167,30 @@ class Bucket:
 
     def open(self, path: str) -> BinaryIO:
         """The object to read. Raises StorageError if it does not exist."""
-        doing = self._doing
+        doing = self.doing
         with doing("reading", path):
-            body = self.client.get_object(Bucket=self._name, Key=self.key(path))["Body"]
+            body = self.client.get_object(Bucket=self.name, Key=self.key(path))["Body"]
         return io.BufferedReader(_Download(body, lambda: doing("reading", path)), buffer_size=1024 * 1024)
 
     def paths(self, below: str) -> Iterator[str]:
         """Paths that begin with `below`, ascending."""
+        yield from (path for path, _ in self.changes(below))
+
+    def changes(self, below: str) -> Iterator[tuple[str, datetime]]:
+        """Paths that begin with `below`, ascending, and when each object was written."""
         cut = len(self.key(""))
-        with self._doing("listing", below):
-            for page in self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._name, Prefix=self.key(below)
-            ):
-                yield from (found["Key"][cut:] for found in page.get("Contents", []))
+        with self.doing("listing", below):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.key(below)):
+                yield from ((found["Key"][cut:], found["LastModified"]) for found in page.get("Contents", []))
 
     def delete(self, path: str) -> None:
-        """Delete an object; nothing happens if there is none.
-
-        One request each: some services lack the request for many, which also hides errors in a successful answer.
-        """
-        with self._doing("deleting", path):
-            self.client.delete_object(Bucket=self._name, Key=self.key(path))
+        """Delete an object; nothing happens if there is none."""
+        with self.doing("deleting", path):
+            try:
+                self.client.delete_object(Bucket=self.name, Key=self.key(path))
+            except ClientError as error:
+                if code_of(error) != "NoSuchKey":  # S3 says nothing about it, some services do
+                    raise
 
     def refuse_taken(self, path: str) -> None:
         """Raises StorageError if there is an object at the path."""
@@ -203,7 +213,7 @@ class Bucket:
         return given
 
     def _create(self, path: str, request: Callable[..., Mapping[str, Any]], *, run: str) -> Mapping[str, Any]:
-        with self._doing("writing", path):
+        with self.doing("writing", path):
             try:
                 return self._conditionally(request)
             except ClientError as error:
@@ -228,9 +238,9 @@ class Bucket:
         """Whether putting `path` once more is refused."""
         if not self._sends_condition:
             return False
-        with self._doing("writing", path):
+        with self.doing("writing", path):
             try:
-                self.client.put_object(Bucket=self._name, Key=self.key(path), Body=body, IfNoneMatch="*", **arguments)
+                self.client.put_object(Bucket=self.name, Key=self.key(path), Body=body, IfNoneMatch="*", **arguments)
             except ClientError as error:
                 if status_of(error) != 412:
                     raise
@@ -240,17 +250,14 @@ class Bucket:
     def _check_bucket(self) -> None:
         """HEAD of an object answers 404 for a missing bucket too, without a word of explanation."""
         try:
-            self.client.head_bucket(Bucket=self._name)
+            self.client.head_bucket(Bucket=self.name)
         except ClientError as error:
             if status_of(error) == 404:
                 error.response["Error"]["Code"] = "NoSuchBucket"
             raise
 
     def _uri(self, path: str) -> str:
-        return f"s3://{self._name}/{self.key(path)}"
-
-    def _doing(self, doing: str, path: str = "") -> AbstractContextManager[None]:
-        return reporting(f"store {self.store!r}: {doing} {self._uri(path)}")
+        return f"s3://{self.name}/{self.key(path)}"
 
 
 class _Download(io.RawIOBase):
@@ -272,35 +279,3 @@ class _Download(io.RawIOBase):
     def close(self) -> None:
         self._body.close()
         super().close()
-
-
-def _client(store: str, spec: S3StoreSpec, settings: Settings) -> S3Client:
-    """A client with the spec's credentials, or those that boto3 finds by itself."""
-    config = Config(
-        connect_timeout=spec.timeout_seconds,
-        read_timeout=spec.timeout_seconds,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        s3={"addressing_style": "path" if spec.path_style else "auto"},
-        request_checksum_calculation="when_required",  # ours are given; more of them many services refuse
-        response_checksum_validation="when_required",
-    )
-    access, secret, endpoint, region = (
-        settings.resolve(value) if value else None
-        for value in (spec.access_key_id, spec.secret_access_key, spec.endpoint_url, spec.region)
-    )
-    if bool(access) != bool(secret):
-        raise ConfigurationError(
-            f"store {store!r}: only one of `access_key_id` and `secret_access_key` is set", hint="Set both or neither"
-        )
-    if endpoint and (urlsplit(endpoint).scheme not in ("http", "https") or urlsplit(endpoint).username):
-        raise ConfigurationError(
-            f"store {store!r}: `endpoint_url` is not a plain address", hint="Write it like https://s3.example.org"
-        )
-    return boto3.session.Session().client(
-        "s3",
-        aws_access_key_id=access,
-        aws_secret_access_key=secret,
-        endpoint_url=endpoint,
-        region_name=region,
-        config=config,
-    )

@@ -20,6 +20,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from export_pipelines.errors import ConfigurationError, ExportError, StorageError, StorageUnavailableError
 
@@ -27,6 +28,7 @@ _CREDENTIALS = "Correct `access_key_id` and `secret_access_key` of the store, or
 _REGION = "Set `region` of the store to the bucket's region"
 _DAMAGED = "The bytes changed on the way: run the export again, and check the network if it happens again"
 _KMS = "Check `kms_key_id` of the store: the key must exist, be enabled, and be in the bucket's region"
+_DELETING = "s3:DeleteObject, which the bucket's policy and object lock may forbid too"
 TAKEN = "The name is taken and nothing is overwritten: run the export again"
 
 _ADVICE = {
@@ -58,9 +60,11 @@ _ADVICE = {
 _PASSING = {
     "BandwidthLimitExceeded",
     "ConditionalRequestConflict",
+    "InternalError",
     "OperationAborted",
     "RequestLimitExceeded",
     "RequestTimeout",
+    "ServiceUnavailable",
     "SlowDown",
     "Throttling",
     "ThrottlingException",
@@ -78,9 +82,10 @@ _PERMISSIONS = {
     "HeadBucket": "s3:ListBucket on the bucket",
     "HeadObject": "s3:GetObject, and s3:ListBucket on the bucket (with `aws:kms` also kms:Decrypt)",
     "GetObject": "s3:GetObject, and s3:ListBucket on the bucket (with `aws:kms` also kms:Decrypt)",
-    "DeleteObject": "s3:DeleteObject",
+    "DeleteObject": _DELETING,
+    "DeleteObjects": _DELETING,
 }
-_AGAIN = "Check the service; the run is tried again"
+AGAIN = "Check the service; the run is tried again"
 
 
 def code_of(error: ClientError) -> str:
@@ -97,28 +102,34 @@ def status_of(error: ClientError) -> int:
 def reporting(doing: str) -> Iterator[None]:
     """Turns errors of boto3 into ours; `doing` names the store, the action and the place.
 
-    Messages hold the service's error code and never its text, which may quote what was sent. Raises
+    Messages hold the service's error code and never its text, which may quote what was sent; so its error is not
+    chained either, for Dagster would keep that text. Raises
     StorageUnavailableError if it may pass, ConfigurationError if credentials are missing, StorageError otherwise.
     """
     try:
         yield
     except ClientError as error:
-        raise _refused(doing, error) from None  # Dagster would keep the chained error's text
+        raise refused(doing, error.operation_name, code_of(error), status_of(error)) from None
+    except ResponseParserError:
+        raise StorageUnavailableError(f"{doing}: the service's answer cannot be read", hint=AGAIN) from None
     except BotoCoreError as error:
         raise _failed(doing, error) from error
 
 
-def _refused(doing: str, error: ClientError) -> ExportError:
-    code, status = code_of(error), status_of(error)
+def refused(doing: str, operation: str, code: str, status: int) -> ExportError:
+    """The service's refusal as our error: transient if it may pass, with advice otherwise.
+
+    `operation` is the request's name, `status` that of HTTP.
+    """
     says = f"{doing}: the service answered {code or 'an error'} (HTTP {status})"
     if code in _ADVICE:
         return StorageError(says, hint=_ADVICE[code])
     if status == 501:
         return StorageError(says, hint=_ADVICE["NotImplemented"])
     if code in _PASSING or status == 429 or status >= 500:
-        return StorageUnavailableError(says, hint=_AGAIN)
-    if status == 403:
-        needed = _PERMISSIONS.get(error.operation_name, error.operation_name)
+        return StorageUnavailableError(says, hint=AGAIN)
+    if status == 403 or code == "AccessDenied":
+        needed = _PERMISSIONS.get(operation, operation)
         return StorageError(says, hint=f"Allow {needed}, and check the store's credentials")
     return StorageError(says, hint="Check the store's settings against the service")
 
@@ -142,6 +153,6 @@ def _failed(doing: str, error: BotoCoreError) -> ExportError:
                 hint="Check the network and the store's `endpoint_url`, `region`, `path_style`; the run is tried again",
             )
         case CredentialRetrievalError() | MetadataRetrievalError():
-            return StorageUnavailableError(f"{doing}: credentials cannot be fetched ({kind})", hint=_AGAIN)
+            return StorageUnavailableError(f"{doing}: credentials cannot be fetched ({kind})", hint=AGAIN)
         case _:
             return StorageError(f"{doing}: boto3 refuses ({kind})", hint="Check the store's settings")

@@ -21,28 +21,17 @@ from export_pipelines_tests.contracts.store_publishing import (
     Site,
     count_steps,
     entry,
-    kill_while_publishing,
+    kill_at_step,
     large,
 )
+from export_pipelines_tests.contracts.store_removal import HOSTILE, RemovalContract
 
-HOSTILE = ["", "..", "../x", "a/../../b", "/abs", "a//b", "a/", ".staging/x", ".hidden", "a\\b", "con.csv", "a\0b", "ä"]
 
-
-class StoreContract:
+class StoreContract(RemovalContract):
     """Subclass as `TestXyz` and provide the fixture `site`."""
 
     large_bytes: ClassVar[int] = 12 * 2**20  # enough to be published in several pieces, if the store knows such
     layouts: ClassVar[tuple[bool, ...]] = (True, False)  # values of Placement.shared that publish differently
-
-    @pytest.fixture
-    def site(self) -> Iterator[Site]:
-        """A new, empty place to publish to."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def store(self, site: Site) -> Store:
-        """A store at the site."""
-        return site.connect()
 
     # --- publishing and reading ----------------------------------------------------------------------------------
 
@@ -218,7 +207,7 @@ class StoreContract:
                 shared=shared,
                 manifest_name=f"{at}.json",
             )
-            kill_while_publishing(site, job, at)
+            kill_at_step(site, job, at)
             complete = store.size(job.placement.manifest_path) is not None
             if complete:
                 assert {path: site.raw_read(path) for path in job.contents} == job.contents

@@ -1,4 +1,4 @@
-"""Publishing made-up artifacts, also from a process that is killed on the way."""
+"""Publishing and removing made-up artifacts, also in a process that is killed on the way."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
-from export_pipelines.storage.base import NO_FENCE, Placement, Staging, Store
+from export_pipelines.storage.base import NO_FENCE, Placement, Removal, Staging, Store
 from export_pipelines.storage.manifest import FileEntry
 
 SMALL = {"students.csv": b"id,name\n1,Ann\n", "students.parquet": b"PAR1" * 100, "none.csv": b""}
@@ -22,6 +23,14 @@ MANIFEST = b'{"version": 1}\n'
 
 Steps = Callable[[str, tuple[Any, ...]], bool]
 """Tells from an audit event of Python and its arguments whether this is a step at which to be killed."""
+
+
+class Work(Protocol):
+    """What another process does to a store, and may be killed at."""
+
+    def prepare(self, store: Store) -> Callable[[], object]:
+        """Do what comes before; return what is to be killed."""
+        ...
 
 
 class Site(ABC):
@@ -39,6 +48,10 @@ class Site(ABC):
     def raw_read(self, path: str) -> bytes:
         """The bytes of a published file, read without the store."""
 
+    @abstractmethod
+    def empty_directories(self) -> list[str]:
+        """Directories that hold nothing, where the service knows such."""
+
     @property
     @abstractmethod
     def factory(self) -> Callable[[], Store]:
@@ -47,7 +60,7 @@ class Site(ABC):
     @property
     @abstractmethod
     def steps(self) -> Steps:
-        """Steps of publishing at which a process may die, to be sent to another process too."""
+        """Steps of work at which a process may die, to be sent to another process too."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,17 @@ class Job:
         named = {self.placement.path_of(name): data for name, data in self.files.items()}
         return {**named, self.placement.manifest_path: MANIFEST}
 
+    @property
+    def removal(self) -> Removal:
+        """What deletes the artifact."""
+        paths = [self.placement.path_of(name) for name in self.files]
+        return Removal(manifest_path=self.placement.manifest_path, paths=paths)
+
+    def prepare(self, store: Store) -> Callable[[], object]:
+        """Stage; what is returned publishes."""
+        staging, entries = self.stage(store)
+        return partial(store.publish, staging, self.placement, entries, manifest=MANIFEST)
+
     def stage(self, store: Store) -> tuple[Staging, list[FileEntry]]:
         """Write the files into a staging of the store."""
         staging = store.stage(self.scope, self.run)
@@ -91,6 +115,17 @@ class Job:
         return staging
 
 
+@dataclass(frozen=True)
+class Removing:
+    """Artifacts to delete in one go."""
+
+    removals: Sequence[Removal]
+
+    def prepare(self, store: Store) -> Callable[[], object]:
+        """What is returned deletes."""
+        return partial(store.remove, self.removals)
+
+
 def entry(name: str, data: bytes) -> FileEntry:
     """What the manifest says about a file."""
     sha256 = hashlib.sha256(data).hexdigest()
@@ -104,11 +139,11 @@ def large(size: int) -> bytes:
     return b"".join(hashlib.sha256(b"%d" % i).digest() * 1024 for i in range(size // 32768 + 1))[:size]
 
 
-def count_steps(site: Site, job: Job) -> int:
-    """Publish in another process; return how many steps it took."""
+def count_steps(site: Site, work: Work) -> int:
+    """Do the work in another process; return how many steps it took."""
     context = _context()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_publish, args=(site.factory, job, site.steps, 0, theirs))
+    process = context.Process(target=_do, args=(site.factory, work, site.steps, 0, theirs))
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -118,10 +153,10 @@ def count_steps(site: Site, job: Job) -> int:
     return steps
 
 
-def kill_while_publishing(site: Site, job: Job, at: int) -> None:
-    """Publish in another process that dies by SIGKILL just before its step number `at`, counted from 1."""
+def kill_at_step(site: Site, work: Work, at: int) -> None:
+    """Do the work in another process that dies by SIGKILL just before its step number `at`, counted from 1."""
     context = _context()
-    process = context.Process(target=_publish, args=(site.factory, job, site.steps, at, None))
+    process = context.Process(target=_do, args=(site.factory, work, site.steps, at, None))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL, process.exitcode
@@ -130,13 +165,13 @@ def kill_while_publishing(site: Site, job: Job, at: int) -> None:
 def _context() -> multiprocessing.context.ForkServerContext:
     """Processes forked from a clean one that has imported what takes long."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", __name__, "export_pipelines.storage.s3_upload"])
+    modules = [f"export_pipelines.storage.{name}" for name in ("s3_upload", "s3_removal")]
+    context.set_forkserver_preload(["pytest", __name__, *modules])
     return context
 
 
-def _publish(factory: Callable[[], Store], job: Job, steps: Steps, die_at: int, results: Connection | None) -> None:
-    store = factory()
-    staging, entries = job.stage(store)
+def _do(factory: Callable[[], Store], work: Work, steps: Steps, die_at: int, results: Connection | None) -> None:
+    act = work.prepare(factory())
     seen = 0
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -147,6 +182,6 @@ def _publish(factory: Callable[[], Store], job: Job, steps: Steps, die_at: int, 
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-    store.publish(staging, job.placement, entries, manifest=MANIFEST)
+    act()
     if results:
         results.send(seen)

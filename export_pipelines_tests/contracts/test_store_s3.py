@@ -53,6 +53,9 @@ class S3Site(Site):
         staging = self.state / "staging"
         return sorted([*found, *(f"staged {path.relative_to(staging)}" for path in staging.rglob("*"))])
 
+    def empty_directories(self) -> list[str]:
+        return []
+
     def raw_read(self, path: str) -> bytes:
         answer = self.server.client.get_object(Bucket=self.bucket, Key=_PREFIX + path)
         data: bytes = answer["Body"].read()

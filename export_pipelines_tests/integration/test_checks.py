@@ -17,12 +17,12 @@ from export_pipelines.export import publish
 from export_pipelines.ledger import artifacts
 from export_pipelines.opening import Artifact
 from export_pipelines.project import Project
+from export_pipelines.rebuild import rebuild
 from export_pipelines.settings import Settings
 from export_pipelines.spec.checks import CheckKind
 from export_pipelines.spec.load import load_specs
 from export_pipelines.storage.local import LocalStore
 from export_pipelines.storage.manifest import CheckResult, Manifest
-from export_pipelines.verify import rebuild
 from export_pipelines_tests.integration.cli_project import Cli
 from export_pipelines_tests.projects import project
 

@@ -49,6 +49,7 @@ def exports(made: Project, *names: str) -> list[dg.AssetsDefinition]:
 
 
 def evaluations(result: Any) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """(export, check) -> how it ended."""
     return {(found.asset_key.path[-1], found.check_name): found for found in result.get_asset_check_evaluations()}
 
 
@@ -194,11 +195,12 @@ def test_a_run_repeated_from_its_failure_repeats_what_was_blocked(
     write_project(tmp_path, {name: {**e, "schedule": "nightly"} for name, e in entries.items()}, schedules=schedules)
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
-    job = dg.reconstructable(nightly_job)
+    asked = [asset_key("a"), asset_key("b")]
+    checks = {dg.AssetCheckKey(key, "rows") for key in asked}
+    job = dg.reconstructable(nightly_job).get_subset(asset_selection={*asked}, asset_check_selection=checks)
     with dg.instance_for_test() as instance:
         tags = {"dagster/partition": DAY}
-        selection = [asset_key("a"), asset_key("b")]
-        with dg.execute_job(job, instance, tags=tags, asset_selection=selection) as first:
+        with dg.execute_job(job, instance, tags=tags) as first:
             assert not first.success
         with sqlite3.connect(tmp_path / "school.db") as connection:
             connection.execute("delete from students where id = 4")
@@ -207,11 +209,11 @@ def test_a_run_repeated_from_its_failure_repeats_what_was_blocked(
         with dg.execute_job(job, instance, tags=tags, reexecution_options=options) as second:
             assert second.success
         checked = [
-            event.asset_check_evaluation_data.asset_check_key.asset_key.path[-1]
+            (event.asset_check_evaluation_data.asset_key.path[-1], event.asset_check_evaluation_data.check_name)
             for event in second.all_events
             if event.event_type_value == "ASSET_CHECK_EVALUATION"
         ]
-    assert checked == ["b"]
+    assert checked == [("b", "rows")]
     found = artifacts.find(Project.load().ledger)
     assert sorted((row.manifest.export, row.good) for row in found) == [("a", True), ("b", False), ("b", True)]
 

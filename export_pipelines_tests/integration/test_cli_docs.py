@@ -40,9 +40,9 @@ LOOKS = (
     "stats --slowest 1",
     "report --json",
     "metrics",
-    "retention",
+    "prune --dry-run",
 )
-AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags"}
+AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags", "retention"}
 
 
 @pytest.fixture
@@ -128,6 +128,7 @@ def test_every_json_field_is_on_the_page(cli: Cli) -> None:
         "new": cli.json("--specs", str(cli.root / "mine"), "new", "orders"),
         "verify": cli.json("verify"),
         "ledger rebuild": cli.json("ledger", "rebuild"),
+        "ledger vacuum": cli.json("ledger", "vacuum", "--dry-run"),
         "pin": cli.json("pin", artifact_id),
         "unpin": cli.json("unpin", artifact_id),
         "hold": cli.json("hold", artifact_id, "--until", "9999-12-31", "--why", "audit"),

@@ -84,6 +84,51 @@ def test_stats_have_a_line_for_all_exports_and_look_back_as_far_as_they_are_told
     assert "Did you mean 'grades'?" in cli("stats", "grdes", code=1).stderr
 
 
+def test_stats_of_storage_show_what_there_is_and_what_still_fits(cli: Cli) -> None:
+    assert "Nothing is published." in cli("stats", "--storage").stderr
+    cli.use({"grades": GRADES, "students": {"formats": ["csv", "jsonl"]}})
+    for name, day in (("students", 5), ("students", 6), ("grades", 5)):
+        cli("run", name, "--partition", f"2026-01-{day:02}")
+    files = [path for path in (cli.root / "out").rglob("*.*") if path.is_file() and path.name != "metadata.json"]
+    found = cli.json("stats", "--storage")["storage"]
+    octets = sum(path.stat().st_size for path in files)
+    empty = {"archives": 0, "archive_bytes": 0}
+    assert found["total"] == {"artifacts": 3, "files": 5, "bytes": octets, **empty}
+    assert [(entry["export"], entry["format"], entry["files"]) for entry in found["exports"]] == [
+        ("grades", "csv", 1),
+        ("students", "csv", 2),
+        ("students", "jsonl", 2),
+    ]
+    assert found["exports"][1]["oldest_window_start"] == "2026-01-05T00:00:00Z"
+    assert found["exports"][1]["newest_window_start"] == "2026-01-06T00:00:00Z"
+    (store,) = found["stores"]
+    assert (store["store"], store["artifacts"], store["bytes"]) == ("local", 3, octets)
+    assert 0 < store["free_bytes"] <= store["total_bytes"]
+    lines = cli("stats", "--storage").stdout.splitlines()
+    assert lines[0].split() == ["Export", "Format", "Artifacts", "Files", "Size", "Oldest", "Newest"]
+    assert lines[2].split()[:4] == ["students", "csv", "2", "2"]
+    assert lines[4].startswith("All together")
+    assert lines[-2].split()[0] == "Store"
+    assert lines[-1].split()[:2] == ["local", "3"]
+    one = cli.json("stats", "grades", "--storage")["storage"]
+    assert (one["total"]["artifacts"], one["total"]["files"]) == (1, 1)
+    assert "about what is there now" in cli("stats", "--storage", "--all", code=2).stderr
+    assert "about what is there now" in cli("stats", "--storage", "--days", "7", code=2).stderr
+
+
+def test_a_disk_that_is_nearly_full_is_told_by_stats_status_and_health(cli: Cli) -> None:
+    alive(cli)
+    cli.environ["EXPORT_DISK_WARN_PERCENT"] = "100"
+    warning = "The disk of store local is nearly full: "
+    assert warning in cli("stats", "--storage").stderr
+    assert warning in cli("status").stdout
+    assert cli("health", code=1).stdout.startswith(warning)
+    assert cli.json("stats", "--storage")["storage"]["warnings"] == cli.json("status")["warnings"]
+    cli.environ["EXPORT_DISK_WARN_PERCENT"] = "0.001"
+    assert cli.json("status")["warnings"] == []
+    assert "nearly full" not in cli("status").output + cli("health").output
+
+
 def test_stats_compare_with_the_time_before(cli: Cli) -> None:
     cli("run", "students", "--partition", "2026-01-05")
     with ledger(cli).write() as connection:
@@ -180,7 +225,8 @@ def test_metrics_are_printed_or_replace_a_file(cli: Cli) -> None:
     target.write_text("old")
     target.chmod(0o600)
     assert cli("metrics", "--output", str(target)).stdout == f"Wrote {target}\n"
-    assert re.sub(r".*last_seen.*", "", target.read_text()) == re.sub(r".*last_seen.*", "", printed)
+    changing = r".*(last_seen|longest_unread|store_free).*"
+    assert re.sub(changing, "", target.read_text()) == re.sub(changing, "", printed)
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert list(target.parent.iterdir()) == [target]
     assert "Check the path" in cli("metrics", "--output", str(cli.root / "no" / "x.prom"), code=1).stderr
@@ -226,7 +272,7 @@ def test_lines_fit_a_narrow_terminal(cli: Cli) -> None:
     cli("run", "grades", "--from", "2026-01-04", "--to", "2026-01-06", code=1)
     cli("run", "students", "--partition", "2026-01-05")
     alive(cli)
-    for arguments in ("stats --slowest 3", "history"):
+    for arguments in ("stats --slowest 3", "stats --storage", "history"):
         for columns in (80, 120):
             lines = cli(*arguments.split(), COLUMNS=str(columns)).stdout.splitlines()
             assert max(map(len, lines)) <= columns, arguments

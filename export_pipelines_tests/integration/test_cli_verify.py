@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from export_pipelines.ledger import artifacts
+from export_pipelines.ledger.ledger import Ledger
 from export_pipelines_tests.integration.cli_project import Cli
 
 
@@ -76,6 +79,35 @@ def test_a_store_that_cannot_be_read_does_not_hide_the_others(cli: Cli) -> None:
     stores = {entry["store"]: entry for entry in cli.json("ledger", "rebuild", code=1)["stores"]}
     assert stores["local"]["artifacts"] == 2
     assert "/nonexistent/root" in stores["away"]["error"]
+
+
+def test_what_was_read_is_recorded_and_damage_is_told_by_health_until_it_is_repaired(cli: Cli) -> None:
+    broken = directory(cli, "students") / "students.csv"
+    right = broken.read_bytes()
+    flip_a_byte(broken)
+    (found,) = cli.json("verify", "students", code=1)["findings"]
+    assert found["artifact_id"] == cli.json("path", "students")["artifact_id"]
+    damaged = "1 artifact is damaged: students 2026-01-05; see: exports verify"
+    assert damaged in cli("health", code=1).stdout
+    broken.write_bytes(right)
+    assert damaged in cli("health", code=1).stdout
+    cli("verify", found["artifact_id"])
+    assert damaged not in cli("health", code=1).stdout
+
+
+def test_a_store_whose_disk_is_not_mounted_is_an_error_and_no_damage(cli: Cli) -> None:
+    (cli.root / "out").rename(cli.root / "unplugged")
+    (cli.root / "out").mkdir()
+    document = cli.json("verify", code=1)
+    assert (document["findings"], [error["store"] for error in document["errors"]]) == ([], ["local"])
+    assert "is damaged" not in cli("health", code=1).stdout
+
+
+def test_a_deleted_artifact_has_no_files_to_read(cli: Cli) -> None:
+    identifier = cli.json("path", "students")["artifact_id"]
+    with Ledger(f"sqlite:///{cli.root}/state/ledger.db").write() as connection:
+        artifacts.mark_deleted(connection, identifier, datetime(2026, 3, 1, tzinfo=UTC))
+    assert "was deleted at 2026-03-01 00:00 UTC" in cli("verify", identifier[:8], code=1).stderr
 
 
 def test_a_lost_ledger_is_rebuilt_from_the_manifests(cli: Cli) -> None:

@@ -4,15 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from sqlalchemy import select
 
 from export_pipelines.crash import VARIABLE
 from export_pipelines.ledger import artifacts, runs
+from export_pipelines.ledger.tables import leases
+from export_pipelines.orchestration.build import build_definitions
 from export_pipelines.verify import verify
 from export_pipelines_tests.crashes import (
     DAY,
@@ -22,6 +27,7 @@ from export_pipelines_tests.crashes import (
     Scene,
     exports_run,
     materialize,
+    materialize_again,
     violations,
 )
 from export_pipelines_tests.forks import DAGSTER, EXPORTS, Forks, forks
@@ -59,6 +65,30 @@ def test_a_dagster_run_ended_at_any_point_leaves_nothing_half_done(tmp_path: Pat
             crash = Crash(point, name, "artifact")
             found[str(crash)] = list(violations(scene, crash, partial(materialize, child, scene)))
     assert {crash: texts for crash, texts in found.items() if texts} == {}
+
+
+def test_one_tick_ends_a_killed_dagster_run_and_frees_its_partition(tmp_path: Path) -> None:
+    scene = Scene.at(tmp_path / "scene", "artifact")
+    sensor = build_definitions(scene.made).get_repository_def().get_sensor_def("dead_runs")
+    with forks(DAGSTER, tmp_path) as child:
+        assert materialize(child, scene, "half_rows:KILL").code == -signal.SIGKILL
+        with dg.DagsterInstance.from_config(str(scene.home)) as instance:
+            (dead,) = instance.get_runs()
+            assert (dead.status, holder_of(scene) is None) == (dg.DagsterRunStatus.STARTED, False)
+            tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+            assert tick.skip_message == f"ended: {dead.run_id}"
+            assert (instance.get_run_by_id(dead.run_id).status, holder_of(scene)) == (dg.DagsterRunStatus.FAILURE, None)
+        assert [row.state for row in scene.attempts()] == ["died", "published"]
+        ended = materialize_again(child, scene, EXPORT_LEASE_WAIT_SECONDS="0.001")
+        assert ended.code == 0, ended.stderr
+    assert [row.state for row in scene.attempts()] == ["published", "died", "published"]
+    assert not (scene.root / "out" / ".staging").exists()
+
+
+def holder_of(scene: Scene) -> str | None:
+    """Who has the lease of the scene's partition."""
+    with scene.made.ledger.read() as connection:
+        return connection.execute(select(leases.c.holder).where(leases.c.export == "big")).scalar_one()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +131,8 @@ def contents(server: S3Server, bucket: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(("layout", "point"), [("artifact", "half_rows"), ("artifact", "fsynced"), ("flat", "moved")])
 def test_a_publisher_that_was_suspended_publishes_nothing(tmp_path: Path, layout: str, point: str) -> None:
     scene = Scene.at(tmp_path, layout)
-    short = {"EXPORT_LEASE_SECONDS": "1", VARIABLE: f"{point}:STOP"}
+    lease_seconds = 1.0
+    short = {"EXPORT_LEASE_SECONDS": str(lease_seconds), VARIABLE: f"{point}:STOP"}
     words = [sys.executable, "-m", "export_pipelines.cli.main", "run", "big", "--partition", DAY]
     with subprocess.Popen(
         words,
@@ -111,10 +142,15 @@ def test_a_publisher_that_was_suspended_publishes_nothing(tmp_path: Path, layout
         text=True,
     ) as suspended:
         assert os.WIFSTOPPED(os.waitpid(suspended.pid, os.WUNTRACED)[1])
+        stopped = time.monotonic()
         last = scene.publish()  # waits until the lease has expired: a suspended process is not a dead one
         before = published_files(tmp_path)
+        time.sleep(max(0.0, stopped + 2.1 * lease_seconds - time.monotonic()))
+        status = Path(f"/proc/{suspended.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = time.monotonic() - stopped
         suspended.send_signal(signal.SIGCONT)
         _, stderr = suspended.communicate()
+    assert (status, asleep >= 2 * lease_seconds) == ("T", True)
     assert suspended.returncode == 1
     assert "Error: " in stderr
     assert published_files(tmp_path) == before

@@ -19,6 +19,7 @@ from export_pipelines.orchestration.assets import asset_key, export_asset
 from export_pipelines.orchestration.build import build_definitions
 from export_pipelines.orchestration.io_managers import LocalArtifactIOManager, io_manager
 from export_pipelines.project import Project
+from export_pipelines.spec.schedules import TAKEN
 from export_pipelines.verify import verify
 from export_pipelines_tests.projects import environment, project, published_files, write_project
 from export_pipelines_tests.servers import PostgresServer
@@ -214,8 +215,14 @@ def tick(repository: dg.RepositoryDefinition, name: str, at: str) -> Any:
 
 def test_one_schedule_and_job_per_timing_and_partitioning(scheduled: dg.RepositoryDefinition) -> None:
     names = {"nightly_daily", "nightly_daily_from_20260601", "nightly_monthly", "hourly", "inline_schedule"}
-    assert {schedule.name for schedule in scheduled.schedule_defs} == names
+    assert {schedule.name for schedule in scheduled.schedule_defs} == names | {"retention", "verify"}
     assert {f"exports_{name}" for name in names} <= {job.name for job in scheduled.get_all_jobs()}
+
+
+def test_names_of_ours_are_taken(tmp_path: Path) -> None:
+    repository = build_definitions(project(tmp_path, {"a": {}})).get_repository_def()
+    ours = [*repository.schedule_defs, *repository.sensor_defs]
+    assert {definition.name for definition in ours} == TAKEN
 
 
 def test_a_tick_requests_the_last_complete_partition_in_batches(scheduled: dg.RepositoryDefinition) -> None:
@@ -229,6 +236,7 @@ def test_a_tick_requests_the_last_complete_partition_in_batches(scheduled: dg.Re
     assert len({request.run_key for request in requests}) == 3
     assert requests[0].tags["exports/scheduled_at"] == "2026-03-31T02:00:00+02:00"
     assert requests[0].tags["dagster/max_runtime"] == "7200"
+    assert [request.asset_check_keys for request in requests] == [[], [], []]  # None would be all that there are
 
 
 @pytest.mark.parametrize(
@@ -265,7 +273,9 @@ def test_a_requested_run_publishes(tmp_path: Path) -> None:
     repository = build_definitions(made).get_repository_def()
     (request,) = tick(repository, "nightly", "2026-01-06T02:00:00+00:00").run_requests
     with dg.DagsterInstance.ephemeral() as instance:
-        job = repository.get_job("exports_nightly").get_subset(asset_selection=set(request.asset_selection))
+        job = repository.get_job("exports_nightly").get_subset(
+            asset_selection=set(request.asset_selection), asset_check_selection=set(request.asset_check_keys)
+        )
         result = job.execute_in_process(partition_key=request.partition_key, instance=instance, tags=request.tags)
     assert result.success
     assert {row.manifest.export for row in artifacts.find(made.ledger)} == {"a", "b"}

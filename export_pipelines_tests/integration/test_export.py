@@ -22,7 +22,8 @@ from export_pipelines.export import publish
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.leases import acquire
 from export_pipelines.project import Project
-from export_pipelines.verify import rebuild, verify
+from export_pipelines.rebuild import rebuild
+from export_pipelines.verify import verify
 from export_pipelines_tests.projects import project, published_files, write_project
 
 DAY = "2026-01-05"

@@ -18,7 +18,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
-from export_pipelines.ledger import pulses, runs, workers
+from export_pipelines.ledger import pulses, runs, tables, workers
 from export_pipelines.notify import events
 from export_pipelines.notify.message import Event
 from export_pipelines.orchestration import instance_log
@@ -165,7 +165,7 @@ def test_failed_checks_notify_whether_they_block_or_not(tmp_path: Path, instance
 def test_failed_ticks_are_events(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     made = project(tmp_path, {"a": {"schedule": {"cron": "5 5 * * *"}}})
     repository = build_definitions(made).get_repository_def()
-    (schedule,) = repository.schedule_defs
+    schedule = repository.get_schedule_def("a_schedule")
     from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
     from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -201,6 +201,52 @@ def test_failed_ticks_are_events(tmp_path: Path, instance: dg.DagsterInstance) -
     look(made, instance, None, schedule.name)
     (event,) = seen(made)
     assert (event.kind, event.details) == ("tick_failed", {"what": "schedule a_schedule", "cause": "ValueError: boom"})
+
+
+def job_named(name: str, error: str = "") -> dg.JobDefinition:
+    @dg.op(name="work")
+    def work(context) -> None:  # Dagster reads annotations, and not as text
+        context.log_event(dg.AssetObservation(asset_key("a")))
+        if error:
+            raise dg.Failure(error, allow_retries=False)
+
+    return dg.JobDefinition(name=name, graph_def=dg.GraphDefinition(name, node_defs=[work]))
+
+
+def test_failed_jobs_that_look_after_exports_are_events_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    made = project(tmp_path, {"a": {}})
+    ended = {
+        name: job_named(name, error).execute_in_process(instance=instance, raise_on_error=False).run_id
+        for name, error in (
+            ("retention", "the store lake cannot be reached"),
+            ("verify", ""),
+            ("somebody_elses", "boom"),
+        )
+    }
+    cursor = look(made, instance)
+    look(made, instance, cursor)
+    look(made, instance)
+    (event,) = seen(made)
+    assert (event.kind, event.level, event.export, event.run_id) == ("job_failed", "failure", None, ended["retention"])
+    assert event.details == {"what": "retention", "cause": "the store lake cannot be reached"}
+
+
+def test_a_job_whose_process_died_is_an_event_unless_it_is_repeated(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    made = project(tmp_path, {"a": {}})
+    first = create_run_for_test(instance, job_name="verify", status=dg.DagsterRunStatus.STARTED)
+    instance_log.end_dead_runs(instance, [first.run_id], "gone")
+    look(made, instance)
+    assert seen(made) == []
+    tags = {"dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id}
+    parents = {"parent_run_id": first.run_id, "root_run_id": first.run_id}
+    status = dg.DagsterRunStatus.STARTED
+    again = create_run_for_test(instance, job_name="verify", status=status, tags=tags, **parents)
+    instance_log.end_dead_runs(instance, [again.run_id], "gone again")
+    look(made, instance)
+    (event,) = seen(made)
+    assert (event.kind, event.details) == ("job_failed", {"what": "verify", "cause": "gone again"})
 
 
 def test_quarantined_specs_are_events_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -272,7 +318,7 @@ def test_a_run_whose_process_was_killed_is_ended_and_one_at_work_is_not(
         for process in processes:
             assert process.stdout
             assert process.stdout.readline() == "working\n"
-        assert workers.dead(made.ledger) == []
+        assert workers.silent(made.ledger) == []
         processes[0].send_signal(signal.SIGKILL)
         processes[0].wait()
         sensor = build_definitions(made).get_repository_def().get_sensor_def("dead_runs")
@@ -284,6 +330,49 @@ def test_a_run_whose_process_was_killed_is_ended_and_one_at_work_is_not(
         for process in processes:
             process.kill()
             process.wait()
+
+
+def silence(made: Project, run_id: str, *, seconds: float) -> None:
+    """A process of another machine that should have renewed so many seconds ago, and its lease."""
+    other = "elsewhere/boot:1/7/8"
+    with made.ledger.write() as connection:
+        until = made.ledger.now(connection) - seconds
+        worker = {"run_id": run_id, "store": "local", "holder": other, "expires_at": until}
+        connection.execute(tables.workers.delete())
+        connection.execute(tables.workers.insert().values(worker))
+        connection.execute(tables.leases.delete())
+        lease = {"export": "a", "partition": DAY, "fence": 7, "holder": other, "expires_at": until}
+        connection.execute(tables.leases.insert().values(lease))
+
+
+def test_a_process_of_another_machine_is_given_time_to_come_back(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """As after an outage of the ledger, when nobody could renew anything."""
+    settings = write_project(tmp_path, {"a": {}}, environ=environment(tmp_path, EXPORT_LEASE_SECONDS="2"))
+    made = Project.load(settings)
+    run = create_run_for_test(
+        instance, job_name="e", status=dg.DagsterRunStatus.STARTED, asset_selection={asset_key("a")}
+    )
+    sensor = build_definitions(made).get_repository_def().get_sensor_def("dead_runs")
+    cursor: str | None = None
+
+    def tick() -> str | None:
+        nonlocal cursor
+        result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+        cursor = result.cursor
+        return result.skip_message
+
+    silence(made, run.run_id, seconds=10)
+    assert [tick(), tick()] == ["1 do not answer at the moment"] * 2
+    silence(made, run.run_id, seconds=-10)  # it has renewed
+    time.sleep(1.1)
+    assert tick() == "every run's process answers"
+    silence(made, run.run_id, seconds=5)
+    assert tick() == "1 do not answer at the moment"
+    time.sleep(1.1)
+    assert tick() == f"ended: {run.run_id}"
+    with made.ledger.read() as connection:
+        lease = connection.execute(tables.leases.select()).one()
+    assert (lease.holder, lease.fence) == (None, 7)
 
 
 def test_a_run_says_that_it_is_alive_while_it_works(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -11,7 +11,8 @@ import pytest
 from export_pipelines.errors import StorageUnavailableError
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.project import Project
-from export_pipelines.verify import rebuild, verify
+from export_pipelines.rebuild import rebuild
+from export_pipelines.verify import verify
 from export_pipelines_tests.projects import environment, write_project
 from export_pipelines_tests.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
 

@@ -36,6 +36,7 @@ DETAILS: Mapping[Kind, dict[str, Any]] = {
     "quarantined": {"problems": ["specs/a.yaml:3 exports.students: is wrong"], "cause": "is wrong"},
     "damaged": {"store": "local", "path": "2026-11-20/students/students.csv", "cause": "10 bytes instead of 120"},
     "tick_failed": {"what": "schedule nightly", "cause": "the code server does not answer"},
+    "job_failed": {"what": "retention", "cause": "the store lake cannot be reached"},
     "cleanup": {"deleted": 24, "bytes": 1_234_567_890, "archived": 3, "kept": 412, "errors": ["x"], "items": ["y"]},
     "daily_summary": {"scope": "default", "exports": ["students"], **SPAN},
     "weekly_report": {"scope": "default", "exports": ["students"], **SPAN},
@@ -43,7 +44,7 @@ DETAILS: Mapping[Kind, dict[str, Any]] = {
 }
 """Kind -> details as they are recorded."""
 
-GLOBAL: frozenset[Kind] = frozenset({"tick_failed", "cleanup", "daily_summary", "weekly_report", "test"})
+GLOBAL: frozenset[Kind] = frozenset({"tick_failed", "job_failed", "cleanup", "daily_summary", "weekly_report", "test"})
 """Kinds that are not about an export."""
 
 _numbers = count(1)

@@ -73,6 +73,9 @@ def published(project: Project) -> ArtifactRow:
         ([event("quarantined", partition=None)], "Quarantined: students, 1 mistake"),
         ([event("quarantined", export=None, partition=None)], "Quarantined: 1 mistake"),
         ([event("tick_failed")], "Tick failed: schedule nightly"),
+        ([event("job_failed", run_id=RUN)], "Job failed: retention"),
+        ([event("job_failed", run_id=RUN)] * 2, "Job failed twice: retention"),
+        ([event("job_failed", what=what) for what in ("retention", "verify")], "2 jobs failed"),
         ([event("damaged")], "Damaged: students 2026-11-21"),
         ([event("interrupted")], "Interrupted: students 2026-11-21"),
         ([event("succeeded")], "Succeeded: students 2026-11-21"),
@@ -209,6 +212,7 @@ def test_thousands_of_events_make_a_letter_of_reasonable_size(project: Project) 
         (event("quarantined"), ["List mistakes:  exports check", "specs/a.yaml:3 exports.students: is wrong"]),
         (event("damaged"), ["File:          2026-11-20/students/students.csv", "exports verify"]),
         (event("tick_failed"), ["What:        schedule nightly", "under Automation"]),
+        (event("job_failed", run_id=RUN), ["Job:         retention", "remove the cause", f"/runs/{RUN}"]),
         (event("skipped"), ["Reason:     no rows, and `on_empty` is skip"]),
         (event("recovered"), ["Failed since:   2026-11-21 01:10 CET (00:10 UTC), 3 failures in a row"]),
         (event("recovered"), ["Produce it:     exports run students --partition 2026-11-19"]),
@@ -265,7 +269,7 @@ def shaped(kind: Kind, shape: str, change: Callable[[Any], Any]) -> list[Event]:
     about = {} if kind in GLOBAL else {"export": change("students"), "partition": change("2026-11-21")}
     first = event(kind, **{**about, "run_id": change(RUN), **details})
     if shape == "grouped":
-        other = {"what": change("sensor x")} if kind == "tick_failed" else {"export": change("grades")}
+        other = {"what": change("sensor x")} if kind in ("tick_failed", "job_failed") else {"export": change("grades")}
         return [first, event(kind, **{**about, **details, **other})]
     return [first] * (3 if shape == "folded" else 1)
 

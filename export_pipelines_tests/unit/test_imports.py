@@ -17,10 +17,11 @@ LAYERS = [
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
     {"checks"},
-    {"export", "opening", "verify"},
+    {"export", "opening", "findings", "rebuild", "verify"},
     {"project", "locations"},
     {"monitoring"},
-    {"notify", "retention"},
+    {"notify"},
+    {"integrity", "retention"},
     {"orchestration"},
     {"cli", "definitions"},
 ]

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import insert, text
 
 from export_pipelines.ledger import pins
-from export_pipelines.ledger.inventory import Item, inventory
+from export_pipelines.ledger.inventory import Item
+from export_pipelines.ledger.inventory import inventory as inventory_in
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import artifacts
 
@@ -22,6 +23,11 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     if request.param == "sqlite":
         return Ledger(f"sqlite:///{tmp_path}/ledger.db")
     return Ledger(request.getfixturevalue("postgres_url"))
+
+
+def inventory(ledger: Ledger, *exports: str) -> list[Item]:
+    with ledger.read() as connection:
+        return inventory_in(connection, exports=exports or None)
 
 
 def add(ledger: Ledger, artifact_id: str, **values: object) -> None:
@@ -57,12 +63,12 @@ def test_it_holds_what_the_ledger_knows(ledger: Ledger) -> None:
         window_start=START + timedelta(microseconds=1),
     )
     plain = Item("a1", "students", "2026-01-05", START, START + timedelta(days=1), NOW, 100, "local")
-    assert inventory(ledger, export="students") == [plain]
-    (other,) = inventory(ledger, export="grades")
+    assert inventory(ledger, "students") == [plain]
+    (other,) = inventory(ledger, "grades")
     assert (other.good, other.row_limit, other.store) == (False, 5, "lake")
     assert other.window_start == START + timedelta(microseconds=1)
     assert {item.artifact_id for item in inventory(ledger)} == {"a1", "a2"}
-    assert inventory(ledger, export="students'; drop table export_artifacts; --") == []
+    assert inventory(ledger, "students'; drop table export_artifacts; --") == []
 
 
 def test_dates_that_cannot_be_read_hide_no_other_artifact(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from export_pipelines.errors import LeaseHeldError, LeaseLostError
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
-from export_pipelines.ledger.leases import acquire
+from export_pipelines.ledger.leases import acquire, free
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
 
@@ -128,6 +128,35 @@ def test_the_lease_is_renewed_while_in_use(ledger_url: str) -> None:
         while connection.execute(select(leases.c.expires_at)).scalar_one() == first:
             connection.rollback()
             assert time.monotonic() < deadline, "nobody renewed the lease"
+
+
+def test_leases_are_freed_only_of_holders_that_are_dead_or_late(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    mine = holder_of_this_process()
+    killed = holder_process(ledger_url, ttl=600)
+    with ledger.read() as connection:
+        dead = connection.execute(select(leases.c.holder)).scalar_one()
+    with acquire(ledger, "grades", "2026-01-01", ttl_seconds=30, wait_seconds=0) as lease:
+        assert free(ledger, [mine, dead, "nobody"]) == 0  # both are at work
+        killed.kill()
+        killed.wait()
+        assert free(ledger, [mine]) == 0
+        assert free(ledger, [mine, dead]) == 1
+        lease.check()
+        with lease.fenced():
+            pass
+    with take(ledger) as next_one:
+        assert next_one.fence == 2
+
+
+def test_a_freed_lease_is_lost_even_if_nobody_took_it(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    stale = take(ledger, ttl=0.05)  # not entered: nobody renews it
+    deadline = time.monotonic() + 10
+    while free(ledger, [stale.holder]) == 0:
+        assert time.monotonic() < deadline
+    with pytest.raises(LeaseLostError, match="this one was given up"), stale.fenced():
+        pytest.fail("a lease that was taken away let its holder publish")
 
 
 def test_holders_of_other_machines_are_never_declared_dead() -> None:

@@ -136,13 +136,22 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_what_it_holds(url: str,
     assert _columns(other) == _columns(url)
 
 
-def test_a_ledger_of_version_2_gets_the_table_of_pins(url: str) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_ledger_of_a_later_version_gets_what_is_new(url: str, version: int) -> None:
     ledger = Ledger(url)
+    assert runs.recent(ledger) == []
+    expected = _columns(url)
+    gone = ["export_archives", "export_deletions", "export_totals", *(["export_pins"] if version == 2 else [])]
     with ledger.write() as connection:
-        connection.execute(text("drop table export_pins"))
-        connection.execute(text("update export_ledger_version set version = 2"))
+        for table in gone:
+            connection.execute(text(f"drop table {table}"))
+        for column in ("verified_at", "damaged_at", "deleted_at"):
+            connection.execute(text(f"alter table export_artifacts drop column {column}"))
+        connection.execute(text(f"update export_ledger_version set version = {version}"))
     ledger = Ledger(url)
     assert pins.of_artifact(ledger, "a1") == []
+    assert artifacts.find(ledger, deleted=True) == []
+    assert _columns(url) == expected
     with ledger.read() as connection:
         assert connection.execute(text("select version from export_ledger_version")).scalar() == VERSION
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from export_pipelines.errors import ConfigurationError, SpecError
 from export_pipelines.settings import Settings
 from export_pipelines.spec.load import load_specs
+from export_pipelines.spec.schedules import TAKEN
 from export_pipelines_tests.unit.loading import GOOD, export, lines, load, load_text
 
 MISTAKES = Path(__file__).with_name("mistakes")
@@ -365,3 +366,10 @@ def test_nothing_that_a_file_says_raises(
     for line in lines(specs):
         assert line.isprintable()
     assert not set(specs.exports) & set(specs.quarantined)
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN))
+def test_a_schedule_cannot_have_the_name_of_one_of_ours(tmp_path: Path, name: str) -> None:
+    specs = load_text(tmp_path, export(f"schedule: {name}"), f"\nschedules:\n  {name}: {{cron: 0 3 * * *}}\n")
+    assert f"schedules.{name}: is the name of a schedule or sensor that exists already" in str(specs.problems[0])
+    assert "e" in specs.quarantined

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from export_pipelines.errors import ConfigurationError
-from export_pipelines.spec.retention import RetentionSpec
+from export_pipelines.spec.retention import ArchiveSpec, RetentionSpec
+from export_pipelines.spec.stores import LocalStoreSpec
 from export_pipelines_tests.unit.loading import export, lines, load, load_text
 
 POLICIES = """
@@ -97,3 +98,59 @@ def test_an_unknown_policy_is_reported_where_it_is_named(tmp_path: Path) -> None
     assert lines(load(tmp_path)) == [
         "0.yaml:3 exports.e.retention: unknown retention policy 'shrot'; did you mean `short`?"
     ]
+
+
+VAULT = "\nstores:\n  vault: {type: local, root: /srv/vault}\n"
+
+
+def test_archives_go_where_the_policy_or_the_environment_says(tmp_path: Path) -> None:
+    def archive(text: str, *files: str, **variables: str) -> object:
+        found = policy(tmp_path, text, *files, **variables)
+        assert found is not None
+        return found.archive
+
+    somewhere = {"EXPORT_ARCHIVE_PATH": str(tmp_path / "old")}
+    assert archive("retention: {keep_last: 1}") is None
+    assert archive("", **somewhere) == ArchiveSpec()
+    assert archive("retention: {keep_last: 1}", **somewhere) == ArchiveSpec(store="archive")
+    assert archive("retention: {keep_last: 1, archive: false}", **somewhere) is False
+    own = "retention: {keep_last: 1, archive: {store: vault, format: tar.zst, per: month}}"
+    assert archive(own, VAULT, **somewhere) == ArchiveSpec(store="vault", format="tar.zst", per="month")
+    default = "\nretention:\n  default: {keep_days: 9, archive: {store: vault}}\n"
+    assert archive("retention: {keep_last: 1}", VAULT, default, **somewhere) == ArchiveSpec(store="vault")
+    assert archive("retention: {keep_last: 1, archive: false}", VAULT, default) is False
+
+
+def test_the_store_of_the_environment_exists_only_with_it(tmp_path: Path) -> None:
+    load_text(tmp_path, export(""))
+    assert set(load(tmp_path).stores) == {"local"}
+    stores = load(tmp_path, EXPORT_ARCHIVE_PATH="old").stores
+    assert stores["archive"] == LocalStoreSpec(root="${env:EXPORT_ARCHIVE_PATH}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("retention: {keep_last: 1, archive: {}}", "unknown store 'archive'"),
+        ("retention: {keep_last: 1, archive: {store: valt}}", "unknown store 'valt'; did you mean `vault`?"),
+        ("retention: {keep_last: 1, archive: {store: vault, format: rar}}", "zip"),
+        ("retention: {keep_last: 1, archive: true}", "True is not known; known: false"),
+        ("retention: {keep_last: 1, archive: vault}", "archive"),
+    ],
+)
+def test_mistakes_in_archive_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+    found = load_text(tmp_path, export(text), VAULT)
+    (problem,) = found.problems
+    assert message in str(problem)
+    assert "e" in found.quarantined
+
+
+def test_a_default_whose_archive_is_unknown_keeps_everything(tmp_path: Path) -> None:
+    default = "\nretention:\n  default: {keep_days: 9, archive: {store: valt}}\n"
+    assert policy(tmp_path, "retention: {keep_last: 1}", default) is None
+
+
+@pytest.mark.parametrize("path", ["out", "out/archive", "."])
+def test_archives_and_files_do_not_lie_in_each_other(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="lie in each other"):
+        policy(tmp_path, "", EXPORT_STORAGE_PATH=str(tmp_path / "out"), EXPORT_ARCHIVE_PATH=str(tmp_path / path))

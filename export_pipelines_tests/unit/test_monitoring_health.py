@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from export_pipelines.ledger import pulses, tables
+from export_pipelines.ledger import artifacts, pulses, readings, tables
 from export_pipelines.monitoring.health import Health, health
 from export_pipelines.monitoring.troubles import late_by_export, open_troubles
 from export_pipelines.notify.dispatch import dispatch
@@ -185,6 +185,47 @@ def test_a_ledger_that_cannot_be_reached_is_one_sentence_without_its_password(tm
     assert "EXPORT_LEDGER_URL" in problem
     assert "canary" not in problem
     assert "\n" not in problem
+
+
+def test_damage_is_wrong_until_it_is_repaired(made: Project) -> None:
+    for day in range(1, 6):
+        made.run(made.request("students", f"2026-03-0{day}", run_id=f"r{day}"))
+    rows = sorted(artifacts.find(made.ledger), key=lambda row: row.manifest.partition)
+    ids = [row.manifest.artifact_id for row in rows]
+    readings.record(made.ledger, NOW, artifacts={ids[1]: False}, archives={})
+    assert wrong(made) == ["1 artifact is damaged: students 2026-03-02; see: exports verify"]
+    readings.record(made.ledger, NOW + MINUTE, artifacts={ids[0]: False, ids[3]: False, ids[4]: False}, archives={})
+    (problem,) = wrong(made)
+    assert problem.startswith("4 artifacts are damaged: students 2026-03-02, students ")
+    assert problem.endswith(" and others; see: exports verify")
+    readings.record(made.ledger, NOW, artifacts=dict.fromkeys(ids, True), archives={})
+    assert wrong(made) == []
+
+
+def test_files_that_nobody_reads_again_are_wrong_if_somebody_should(made: Project) -> None:
+    made.run(made.request("students", DAY, run_id="r"))
+    made_at = datetime.now(UTC)
+
+    def after(days: float) -> Sequence[str]:
+        now = made_at + timedelta(days=days)
+        return health(alive(made, now), now).problems
+
+    assert after(99) == []  # it never began
+    pulses.first(made.ledger, pulses.READING_SINCE, made_at + timedelta(days=50))
+    assert after(79) == []
+    assert after(81) == [
+        "Published files have not been read again for 31 days: see that the schedule verify is on and how its runs end"
+    ]
+    (row,) = artifacts.find(made.ledger)
+    read = {row.manifest.artifact_id: True}
+    readings.record(made.ledger, made_at + timedelta(days=60), artifacts=read, archives={})
+    assert after(81) == []
+
+
+def test_a_disk_that_is_nearly_full_is_wrong(tmp_path: Path) -> None:
+    environ = environment(tmp_path, EXPORT_DISK_WARN_PERCENT="100")
+    (problem,) = wrong(alive(Project.load(write_project(tmp_path, {"students": {}}, environ=environ))))
+    assert problem.startswith("The disk of store local is nearly full: ")
 
 
 def test_no_text_of_the_ledger_can_steer_a_terminal(made: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,21 @@ def test_values_equal_the_ledger(made: Project) -> None:
     assert found["exports_healthy", "", ""] == 0
 
 
+def test_files_and_disks_are_those_of_the_ledger_and_the_stores(made: Project, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with made.ledger.write() as connection:
+        first, second = connection.execute(tables.artifacts.select()).all()
+        for row, values in ((first, {"damaged_at": now}), (second, {"verified_at": now - timedelta(days=3)})):
+            chosen = update(tables.artifacts).where(tables.artifacts.c.artifact_id == row.artifact_id)
+            connection.execute(chosen.values(created_at=now - timedelta(days=2 if row is first else 9), **values))
+    found = scrape(made)
+    assert (found["exports_artifacts_damaged", "", ""], found["exports_archives_damaged", "", ""]) == (1, 0)
+    assert found["exports_longest_unread_seconds", "", ""] == pytest.approx(3 * 86400, abs=60)
+    disk = shutil.disk_usage(tmp_path)
+    assert found["exports_store_free_bytes", "", ""] == pytest.approx(disk.free, rel=0.2)
+    assert 0 <= found["exports_store_free_ratio", "", ""] <= 1
+
+
 def test_what_is_not_known_is_left_out(made: Project) -> None:
     found = scrape(made)
     assert ("exports_last_rows", "idle", "") not in found
@@ -173,7 +189,7 @@ ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())
 def test_what_is_asked_for_exists(made: Project, document: Any) -> None:
     known = scrape(made)
     names = {key[0] for key in known}
-    labels = {"export", "status", "state"}
+    labels = {"export", "status", "state", "store"}
     found = list(expressions(document))
     assert len(found) >= 5
     for expression in found:
@@ -205,7 +221,7 @@ def test_the_dashboard_shows_every_metric_and_no_panel_lies_on_another() -> None
 
 def test_every_alert_says_what_it_is_about() -> None:
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-    assert len(rules) == len({rule["alert"] for rule in rules}) == 5
+    assert len(rules) == len({rule["alert"] for rule in rules}) == 8
     for rule in rules:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}

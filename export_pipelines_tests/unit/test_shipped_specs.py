@@ -138,7 +138,7 @@ def test_the_directory_has_no_problems(project: Project) -> None:
 
 def test_what_is_a_comment_is_valid_too(uncommented: SpecSet) -> None:
     assert [str(problem) for problem in uncommented.problems] == []
-    assert set(uncommented.stores) == {"local", "lake"}
+    assert set(uncommented.stores) == {"local", "lake", "vault"}
     kinds = [type(recipient) for recipient in uncommented.recipients.values()]
     assert [kinds.count(kind) for kind in (EmailRecipient, WebhookRecipient, AppriseRecipient)] == [3, 1, 1]
     hook = uncommented.recipients["partner-hook"]
