@@ -35,6 +35,8 @@ for line in sys.stdin:
     os.dup2(os.open(order["stdout"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
     os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     os.environ.update(order["environ"])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started the tests may ignore both
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(120)  # one that hangs is killed, and its exit code says so
     code = 1
     try:

@@ -28,8 +28,10 @@ def command(app: App, name: str | None, partition: str | None, limit: int, files
     if name is not None:
         known(project, name, partition)
     rows = find(project.ledger, export=name, partition=partition, deleted=deleted, limit=limit + 1)
-    told = deletions(project.ledger, rows[:limit], app.locations)
-    found = [{**artifact(row, app.locations), "deletion": told.get(row.manifest.artifact_id)} for row in rows[:limit]]
+    found = [artifact(row, app.locations) for row in rows[:limit]]
+    if deleted:
+        told = deletions(project.ledger, rows[:limit], app.locations)
+        found = [{**entry, "deletion": told.get(entry["artifact_id"])} for entry in found]
     more = len(rows) > limit
     app.answer({"artifacts": found, "more": more}, lambda: _show(app, found, files=files, deleted=deleted, more=more))
 

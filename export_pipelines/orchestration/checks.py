@@ -23,8 +23,8 @@ producing that partition, and no other one, makes it pass."""
 
 INTEGRITY = "integrity"
 """The check of the published files. The job `verify` fails it for a partition whose files it finds damaged; it passes
-when they are right again, or the partition is produced anew. No step of an export evaluates it, because a result for
-every published file would cost two thirds more CPU time than publishing a small one does."""
+when they are right again, or the partition is produced anew. The step of an export does not evaluate it otherwise: a
+result for everything that is published would cost half as much CPU time again as a small export does."""
 
 
 def check_specs(export: ResolvedExport, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -75,14 +75,16 @@ def integrity_checks(project: Project, exports: Sequence[ResolvedExport]) -> lis
         ins=dict.fromkeys(keys, dg.In(dg.Nothing)),
         out=dict.fromkeys(keys, dg.Out(dg.Nothing, is_required=False)),
     )
-    def _integrity(context: dg.OpExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
+    def _integrity(context: dg.OpExecutionContext) -> Iterator[Any]:
         names = sorted(key.asset_key.path[-1] for key in context.selected_asset_check_keys)
         partition = context.partition_key if context.has_partition_key else None
         now, found = datetime.now(UTC), Pass()
         with at_work(context, project):
             items = readings.newest(project.ledger, names, partition=partition)
             for seen in read_now(project, now, items, found=found):
-                yield from map(_evaluation, seen)
+                for one in seen:
+                    yield dg.Output(None, asset_key(one.export).to_python_identifier())
+                    yield _evaluation(one)
         _conclude(context, found, _metadata(found, now))
 
     specs = {spec.asset_key.to_python_identifier(): spec for spec in integrity_specs(assets)}

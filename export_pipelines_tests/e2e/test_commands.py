@@ -54,7 +54,7 @@ def test_dagster_asset_materialize(variables: dict[str, str]) -> None:
 def test_dg_lists_checks_and_launches(variables: dict[str, str]) -> None:
     listed = json.loads(command(variables, "dg", "list", "defs", "--json"))
     assert "exports/students" in {asset["asset_key"] for asset in listed["assets"]}
-    assert [schedule["name"] for schedule in listed["schedules"]] == ["daily"]
+    assert [schedule["name"] for schedule in listed["schedules"]] == ["daily", "retention", "verify"]
     command(variables, "dg", "check", "defs")
     command(variables, "dg", "launch", "--assets", "key:exports/students", "--partition", DAY)
     assert published(variables) == [DAY]
