@@ -54,6 +54,8 @@ test-faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/prune_crashes.py
 	$(BIN)/python benchmarks/observe_runs.py
 	$(BIN)/python benchmarks/smtp_outage.py
+	$(BIN)/python benchmarks/golden_timings.py
+	$(BIN)/python benchmarks/missed_ticks.py
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search export_pipelines_tests/unit

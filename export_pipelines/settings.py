@@ -24,12 +24,15 @@ DEFAULTS = {
     "EXPORT_METRICS_FILE": "${env:EXPORT_STATE_PATH}/metrics.jsonl",
     "EXPORT_METRICS_MAX_BYTES": "10000000",
     "EXPORT_SILENT_MINUTES": "5",
+    "EXPORT_MIN_INTERVAL_MINUTES": "60",
+    "EXPORT_CROWD": "20",
     "EXPORT_CLEANUP_SCHEDULE": "15 3 * * *",
     "EXPORT_VERIFY_SCHEDULE": "45 4 * * *",
     "EXPORT_VERIFY_DAYS": "28",
     "EXPORT_HISTORY_DAYS": "400",
     "EXPORT_RUN_LOG_DAYS": "90",
     "EXPORT_DISK_WARN_PERCENT": "10",
+    "EXPORT_CATCH_UP_RUNS": "10",
     "EXPORT_DAGSTER_URL": "http://127.0.0.1:3000",
     "ENABLE_EMAIL_NOTIFICATIONS": "false",
     "SMTP_PORT": "587",
@@ -107,6 +110,16 @@ class Settings:
                 hint="Give two directories side by side",
             )
         return path
+
+    @property
+    def min_interval_minutes(self) -> float:
+        """The least time between two ticks of a schedule."""
+        return self.number("EXPORT_MIN_INTERVAL_MINUTES")
+
+    @property
+    def crowd(self) -> int:
+        """Exports that may be due on one connection within a few minutes before somebody is warned."""
+        return int(self.number("EXPORT_CROWD"))
 
     @property
     def stop_file(self) -> Path:

@@ -15,6 +15,7 @@ from export_pipelines.errors import ExportError, SpecError
 from export_pipelines.text import counted
 
 if TYPE_CHECKING:
+    from export_pipelines.ledger.pauses import Pauses
     from export_pipelines.locations import Locations
     from export_pipelines.project import Project
     from export_pipelines.settings import Settings
@@ -50,6 +51,13 @@ class App:
         from export_pipelines.locations import Locations
 
         return Locations(self.project)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        """The pauses that last now."""
+        from export_pipelines.ledger.pauses import pauses_since
+
+        return pauses_since(self.project.ledger, self.now)
 
     @cached_property
     def now(self) -> datetime:

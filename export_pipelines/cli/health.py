@@ -43,6 +43,8 @@ def _document(found: Health) -> dict[str, Any]:
         "running_runs": found.gauge(pulses.RUNNING_RUNS),
         "daemon_seen_at": found.daemon_seen_at,
         "last_run": attempt(found.last_run) if found.last_run else None,
+        "missing": [vars(one) for one in found.missing],
+        "given_up": [vars(one) for one in found.given_up],
         "incidents": [vars(trouble) for trouble in found.troubles],
         "notifications": found.outbox.states,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -25,9 +26,10 @@ def command(app: App) -> None:
 
 
 def _exports(app: App) -> list[dict[str, Any]]:
+    from export_pipelines.cli.pausing import paused_exports
     from export_pipelines.ledger.artifacts import newest_partitions
 
-    newest = newest_partitions(app.project.ledger)
+    newest, paused = newest_partitions(app.project.ledger), paused_exports(app)
     return [
         {
             "name": name,
@@ -36,13 +38,15 @@ def _exports(app: App) -> list[dict[str, Any]]:
             "owners": export.spec.owners,
             "tags": export.spec.tags,
             "schedule": export.schedule_name,
-            "cron": export.schedule.cron if export.schedule else None,
+            "rhythm": export.schedule.rhythm if export.schedule else None,
+            "cron": export.schedule.model_dump(mode="json", include={"cron"})["cron"] if export.schedule else None,
             "timezone": export.timezone,
             "partition": export.spec.partition,
             "source": export.spec.source,
             "formats": [spec.type for spec in export.spec.formats],
             "store": export.spec.store,
             "last_partition": newest.get(name),
+            "paused": paused.get(name),
         }
         for name, export in sorted(app.project.specs.exports.items())
     ]
@@ -50,6 +54,7 @@ def _exports(app: App) -> list[dict[str, Any]]:
 
 def _show(app: App, exports: list[dict[str, Any]]) -> None:
     from export_pipelines.cli.output import show_table, table
+    from export_pipelines.cli.pausing import in_words
     from export_pipelines.spec.link import inline_name
 
     if not exports:
@@ -59,7 +64,7 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
     for export in exports:
         result.add_row(
             export["name"],
-            export["cron"] if export["schedule"] == inline_name(export["name"]) else export["schedule"] or "-",
+            _short(export) if export["schedule"] == inline_name(export["name"]) else export["schedule"] or "-",
             export["partition"],
             ", ".join(export["formats"]),
             export["last_partition"] or "-",
@@ -67,6 +72,18 @@ def _show(app: App, exports: list[dict[str, Any]]) -> None:
             _shortened(export["owners"]),
         )
     show_table(result, dispensable=("Store", "Owner"), wide="Formats")
+    for export in exports:
+        if export["paused"]:
+            click.echo(f"{export['name']} is {in_words(export['paused'], export['timezone'])}")
+
+
+def _short(export: dict[str, Any]) -> str:
+    """The first cron expression, and how many there are besides; or `every month`; or `on dates`."""
+    if isinstance(export["cron"], list):
+        return f"{export['cron'][0]} +{len(export['cron']) - 1}"
+    if export["rhythm"].startswith("at "):
+        return "on dates"
+    return export["cron"] or re.split(" on | at ", export["rhythm"])[0]
 
 
 def _shortened(owners: list[str]) -> str:

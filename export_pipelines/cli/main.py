@@ -17,7 +17,8 @@ SECTIONS = {
         "status": "Schedules with their last and next run, what failed, free disk.",
         "list": "The exports and what each of them published last.",
         "show": "One export in full.",
-        "schedules": "The next runs, and the partition that each will produce.",
+        "schedules": "The next runs, all of a year, or conflicts between them.",
+        "due": "What is missing, waiting, skipped or given up, and why.",
         "artifacts": "What was published, newest first.",
         "history": "Attempts and how they ended, newest first.",
         "path": "Where the newest artifact is.",
@@ -31,6 +32,8 @@ SECTIONS = {
     "Produce": {
         "run": "Produce and publish partitions of one export.",
         "preview": "The first rows of one export; publishes nothing.",
+        "pause": "Skip the ticks of an export or schedule for a while.",
+        "resume": "Let an export or schedule run again.",
         "verify": "Re-read published files and compare them with their manifests.",
     },
     "Keep": {

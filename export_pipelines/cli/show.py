@@ -31,6 +31,7 @@ def command(app: App, name: str) -> None:
 
 def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
     from export_pipelines.checks.plan import planned_checks
+    from export_pipelines.cli.pausing import paused_exports
     from export_pipelines.cli.views import artifact, attempt, tick
     from export_pipelines.ledger import artifacts, runs
     from export_pipelines.sources.lineage import tables_read
@@ -57,6 +58,7 @@ def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
         "path_template": path_template(export),
         "path_example": _example(app, export, locations),
         "next": [tick(entry) for timing in timings([export]) for entry in islice(upcoming(timing, app.now), _TICKS)],
+        "paused": paused_exports(app).get(export.name),
         "last_artifact": artifact(published[0], locations) if published else None,
         "last_run": attempt(attempts[0]) if attempts else None,
     }
@@ -102,6 +104,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Organisation": spec.org or "",
         "Tags": ", ".join(f"{key}={value}" for key, value in spec.tags.items()),
         "Schedule": _schedule(export),
+        "Paused": _paused(document["paused"], export.timezone),
         "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}",
         "Source": f"{spec.source}: {export.connection.url}",
         "Reads": ", ".join(tables),
@@ -112,6 +115,9 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Retention": _retention(export),
         "Limits": f"{counted(export.max_rows, 'row')} a dataset, {spec.max_runtime_seconds:,} s a run",
         "No rows": {"write": "empty files", "skip": "nothing is published", "fail": "the run fails"}[spec.on_empty],
+        "Overlap": {"queue": "", "skip": "left out while another run works", "cancel": "ends an earlier run"}[
+            spec.overlap
+        ],
         "Retries": f"{spec.retries.max_retries}, the first after {spec.retries.delay_seconds:g} s",
         "Published": f"{last['partition']} at {moment(last['created_at'], export.timezone)}" if last else "never",
         "Last run": f"{run['state']}, {moment(run['started_at'], export.timezone)}" if run else "",
@@ -124,7 +130,13 @@ def _schedule(export: ResolvedExport) -> str:
     if export.schedule is None:
         return "none, on request only"
     calendar = f", calendar {export.schedule.calendar} ({export.schedule.on_holiday} on days off)"
-    return f"{export.schedule_name}: {export.schedule.cron}" + (calendar if export.schedule.calendar else "")
+    return f"{export.schedule_name}: {export.schedule.rhythm}" + (calendar if export.schedule.calendar else "")
+
+
+def _paused(pause: dict[str, Any] | None, timezone: str) -> str:
+    from export_pipelines.cli.pausing import in_words
+
+    return in_words(pause, timezone).removeprefix("paused ") if pause else ""
 
 
 def _retention(export: ResolvedExport) -> str:

@@ -109,15 +109,25 @@ def _show_schedules(schedules: list[dict[str, Any]]) -> None:
 
     result = table("Schedule", ">Exports", "Last run", "Next run", "Partition")
     for entry in schedules:
-        following = entry["next"][0]
+        following = entry["next"][0] if entry["next"] else None
         result.add_row(
             entry["name"],
             f"{len(entry['exports']):,}",
             moment(entry["last_run_at"], entry["timezone"]),
-            moment(following["tick"], entry["timezone"]),
-            following["partition"] or "skipped",
+            moment(following["tick"], entry["timezone"]) if following else "-",
+            _state(entry, following),
         )
     show_table(result, dispensable=("Partition", "Exports"))
+
+
+def _state(entry: dict[str, Any], following: dict[str, Any] | None) -> str:
+    """The next partition, or why there is none."""
+    if following is None:
+        return "it has ended"
+    if entry["paused"]:
+        return "paused"
+    number = len(entry["paused_exports"])
+    return (following["partition"] or "skipped") + (f", {number:,} paused" if number else "")
 
 
 def _when(app: App, run: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ def tick(upcoming: Upcoming) -> dict[str, Any]:
         "partition": upcoming.partition,
         "skipped": upcoming.skipped or None,
         "day_off": upcoming.day_off or None,
+        "moved_from": upcoming.moved_from,
     }
 
 

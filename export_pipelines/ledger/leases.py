@@ -119,6 +119,21 @@ def acquire(ledger: Ledger, export: str, partition: str, *, ttl_seconds: float, 
         time.sleep(_POLL_SECONDS)
 
 
+@dataclass(frozen=True)
+class Held:
+    """A partition that somebody is publishing."""
+
+    export: str
+    partition: str
+
+
+def held(ledger: Ledger) -> list[Held]:
+    """The leases that somebody has who is not known to be dead."""
+    with ledger.read() as connection:
+        live = select(leases).where(leases.c.expires_at > ledger.now(connection), leases.c.holder.is_not(None))
+        return [Held(row.export, row.partition) for row in connection.execute(live) if not is_dead(row.holder)]
+
+
 def free(ledger: Ledger, holders: Collection[str]) -> int:
     """Release the leases of these holders as far as they have expired or the holder is certainly dead; how many.
 

@@ -21,6 +21,10 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "alter table export_artifacts add column damaged_at timestamp",
         "alter table export_artifacts add column deleted_at timestamp",
     ),
+    4: (
+        "drop table if exists export_watches",  # it only held since when timings are watched: they are watched anew
+        "create index export_leases_by_expiry on export_leases (expires_at)",
+    ),
 }
 """Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""
 

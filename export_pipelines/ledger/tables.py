@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-VERSION = 4
+VERSION = 5
 metadata = MetaData()
 
 
@@ -116,6 +116,7 @@ leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("holder", String(200)),
     Column("expires_at", Float, nullable=False),  # seconds since 1970 by the database server's clock
+    Index("export_leases_by_expiry", "expires_at"),
 )
 
 workers = Table(
@@ -201,8 +202,49 @@ watches = Table(
     "export_watches",
     metadata,
     Column("export", String(63), primary_key=True),
-    Column("timing", String(300), nullable=False),  # cron, timezone, partition: a change starts anew
+    Column(
+        "timing", Text, primary_key=True
+    ),  # JSON of what decides when it ticks; a former one stays until it is noted
     Column("since", Instant, nullable=False),
+    Column("seen_until", Instant, nullable=False),  # ticks up to then are in export_due
+)
+
+due = Table(
+    "export_due",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("export", String(63), nullable=False),
+    Column("partition", String(63), nullable=False),
+    Column("schedule", String(63), nullable=False),
+    Column("tick", Instant, nullable=False),  # that asked for the partition first
+    Column("state", String(16), nullable=False),  # due | done | skipped | given_up
+    Column("cause", String(16)),  # of a skip: holiday | paused | misfire | overlap | empty | changed
+    Column("reason", Text),  # the same in words; of what was given up, the last error
+    Column("attempts", Integer, nullable=False),  # requests that were made
+    Column("failures", Integer, nullable=False),  # attempts that ended without publishing
+    Column("asked_by", String(16)),  # who made the last request: schedule | catch_up
+    Column("requested_at", Instant),  # of the request that is not known to have ended
+    Column("next_attempt_at", Instant),
+    Column("noted_at", Instant, nullable=False),
+    UniqueConstraint("export", "partition"),
+    Index("export_due_by_state", "state", "tick"),
+    Index("export_due_by_export", "export", "tick"),
+)
+
+pauses = Table(
+    "export_pauses",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(8), nullable=False),  # export | schedule
+    Column("name", String(200), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("until", Instant),
+    Column("by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", String(200)),
+    Column("catch_up", Boolean, nullable=False),  # what it skipped is due all the same
+    Index("export_pauses_by_name", "name"),
 )
 
 pins = Table(

@@ -11,6 +11,7 @@ from export_pipelines.ledger.ledger import LedgerUnavailableError
 from export_pipelines.ledger.pulses import Pulse
 from export_pipelines.ledger.readings import Integrity
 from export_pipelines.ledger.runs import RunRow
+from export_pipelines.monitoring.missing import Missing, given_up, missing, sentences
 from export_pipelines.monitoring.stats import ExportStats, total_stats
 from export_pipelines.monitoring.storage import low
 from export_pipelines.monitoring.troubles import Trouble, open_troubles
@@ -38,6 +39,8 @@ class Health:
     troubles: list[Trouble] = field(default_factory=list)
     outbox: Outbox = field(default_factory=Outbox)
     files: Integrity = field(default_factory=Integrity)
+    missing: list[Missing] = field(default_factory=list)
+    given_up: list[Missing] = field(default_factory=list)
 
     @property
     def daemon_seen_at(self) -> datetime | None:
@@ -62,12 +65,15 @@ def health(project: Project, now: datetime) -> Health:
             troubles=_troubles(project, now),
             outbox=outbox(ledger, before=now - _PATIENCE),
             files=readings.integrity(ledger),
+            missing=missing(project, now),
+            given_up=given_up(project),
         )
     except LedgerUnavailableError as error:
         advice = "check that the database runs and that EXPORT_LEDGER_URL is right"
         lost = f"The ledger cannot be reached ({first_sentence(str(error))}): {advice}"
         return Health(problems=[lost, *_of_specs(project)], reachable=False)
     found.problems.extend((*_of_daemon(project, found, now), *_of_exports(project, found)))
+    found.problems.extend(sentences(found.missing, found.given_up))
     found.problems.extend((*_of_files(project, found, now), *low(project)))
     found.problems.extend((*_of_outbox(found.outbox), *_of_specs(project)))
     return found

@@ -67,10 +67,19 @@ def _of_exports(project: Project, found: Health, now: datetime) -> Iterator[Metr
     yield _each("exports_success_ratio", "Runs that succeeded in the last 24 hours, 0 to 1", ratios)
     late = {trouble.export for trouble in found.troubles if trouble.due_at}
     yield _each("exports_late", "1 while a partition has missed its deadline", {n: n in late for n in names})
+    yield _missing(found, names)
     open_ = {trouble.export for trouble in found.troubles}
     yield _each(
         "exports_incident_open", "1 from the first failure until it works again", {n: n in open_ for n in names}
     )
+
+
+def _missing(found: Health, names: Iterable[str]) -> Metric:
+    numbers = dict.fromkeys(names, 0)
+    for one in (*found.missing, *found.given_up):
+        numbers[one.export] = numbers.get(one.export, 0) + one.number
+    meaning = "Partitions that were due more than an hour ago, or were given up, and are not published"
+    return _each("exports_partitions_missing", meaning, numbers)
 
 
 def _totals(exports: Mapping[str, Counters]) -> Iterator[Metric]:

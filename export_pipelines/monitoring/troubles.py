@@ -50,7 +50,7 @@ def late_by_export(ledger: Ledger, *, since: datetime, until: datetime) -> dict[
 
 def _trouble(connection: Connection, incident: Row[Any]) -> Trouble:
     late = _events(connection, incident, "late")
-    failed = _events(connection, incident, "failed", "damaged", "check_failed")
+    failed = _events(connection, incident, "failed", "given_up", "damaged", "check_failed")
     return Trouble(
         export=incident.export,
         partition=incident.partition,

@@ -52,7 +52,9 @@ from export_pipelines.project import Project
 _log = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
 _PRODUCED: frozenset[Kind] = frozenset({"succeeded", "empty", "recovered", "check_failed"})
-_BROKEN: frozenset[Kind] = frozenset({"failed", "interrupted", "check_failed", "late", "escalated", "damaged"})
+_BROKEN: frozenset[Kind] = frozenset(
+    {"failed", "interrupted", "check_failed", "late", "given_up", "escalated", "damaged"}
+)
 _TEMPLATE_TROUBLE = (
     jinja2.TemplateError,
     ArithmeticError,

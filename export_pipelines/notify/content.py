@@ -197,6 +197,7 @@ def _recovered(event: EventFacts) -> list[Line]:
 
 _EXTRA: Mapping[Kind, Callable[[EventFacts], list[Line]]] = {
     "late": _late,
+    "given_up": lambda event: [Line("Attempts", f"{event.number('attempts'):,}, and no further one")],
     "check_failed": _check,
     "interrupted": _interrupted,
     "damaged": _damaged,

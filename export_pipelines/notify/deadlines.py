@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, select
 
-from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import Instant, artifacts, runs, watches
+from export_pipelines.ledger import tables, watches
+from export_pipelines.ledger.pauses import pauses_since
+from export_pipelines.ledger.tables import artifacts, runs
 from export_pipelines.notify.events import Sighting
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
-from export_pipelines.timing.calendars import Calendar
-from export_pipelines.timing.cron import previous_tick
-from export_pipelines.timing.ticks import Timing, batches, timings
+from export_pipelines.timing.ticks import Timing, timings
+from export_pipelines.timing.upcoming import past
 
 _TICKS_BACK = 400  # days off in a row, at most, before an export counts as not due
-_WATCH = text(
-    """
-    insert into export_watches as watches (export, timing, since) values (:export, :timing, :since)
-    on conflict (export) do update set timing = excluded.timing, since = excluded.since
-     where watches.timing <> excluded.timing
-    """
-).bindparams(bindparam("since", type_=Instant))
 
 
 @dataclass(frozen=True)
@@ -58,17 +52,21 @@ def punctuality(project: Project, exports: Iterable[ResolvedExport], now: dateti
     """How each export with a deadline stands.
 
     Only the latest deadline counts, so an old partition that is produced anew changes nothing. Ticks before the export,
-    or its timing as it is now, was first seen here are not judged.
+    or its timing as it is now, was first seen are not judged, and neither are ticks in a pause, and others meanwhile.
     """
     watched = [timing for timing in timings(exports) if timing.schedule.deadline_minutes is not None]
-    since = _watch(project.ledger, watched, now)
+    since = {name: found.since for name, found in watches.watch(project.ledger, watched, now).items()}
+    last = [(timing, _last_due(timing, now)) for timing in watched]
+    pauses = pauses_since(project.ledger, min((due.tick for _, due in last if due), default=now))
     found = []
     with project.ledger.read() as connection:
-        for timing in watched:
-            due = _last_due(timing, now)
+        for timing, due in last:
             done = _done(connection, timing, due.partition) if due else set()
+            names = (timing.name, timing.schedule_name)
             for export in timing.exports:
                 judged = due if due and due.tick > since[export.name] else None
+                if judged and any(pauses.of(export.name, names, instant) for instant in (judged.tick, now)):
+                    judged = None
                 found.append(Punctuality(export.name, judged, judged is not None and export.name not in done))
     return found
 
@@ -94,46 +92,24 @@ def late(project: Project, now: datetime) -> Iterator[tuple[Punctuality, Sightin
 
 def _last_due(timing: Timing, now: datetime) -> Due | None:
     """The latest tick that asked for a partition and whose deadline has passed."""
-    schedule = timing.schedule
-    allowed = timedelta(minutes=schedule.deadline_minutes or 0)
-    calendar = Calendar(spec) if (spec := timing.exports[0].calendar) else None
-    tick = now - allowed + timedelta(microseconds=1)  # a tick exactly then is over
-    for _ in range(_TICKS_BACK):
-        tick = previous_tick(schedule.cron, schedule.timezone, tick)
-        planned = batches(timing, tick, calendar=calendar)
-        if not isinstance(planned, str):
-            due_at = (tick.astimezone(UTC) + allowed).astimezone(tick.tzinfo)  # in real time, also where clocks change
-            return Due(timing.schedule_name, tick, due_at, planned[0].partition)
+    allowed = timedelta(minutes=timing.schedule.deadline_minutes or 0)
+    before = now - allowed + timedelta(microseconds=1)  # a tick exactly then is over
+    for found in islice(past(timing, before), _TICKS_BACK):
+        if found.partition is not None:
+            due_at = (found.tick.astimezone(UTC) + allowed).astimezone(found.tick.tzinfo)  # also where clocks change
+            return Due(timing.schedule_name, found.tick, due_at, found.partition)
     return None
 
 
 def _done(connection: Connection, timing: Timing, partition: str) -> set[str]:
     """The timing's exports whose partition is published, or was skipped on purpose."""
     names = [export.name for export in timing.exports]
+    due = tables.due
     published = select(artifacts.c.export).where(artifacts.c.partition == partition, artifacts.c.export.in_(names))
-    skipped = select(runs.c.export).where(
+    empty = select(runs.c.export).where(
         runs.c.partition == partition, runs.c.state == "skipped", runs.c.export.in_(names)
     )
-    return {*connection.execute(published).scalars(), *connection.execute(skipped).scalars()}
-
-
-def _watch(ledger: Ledger, watched: Iterable[Timing], now: datetime) -> dict[str, datetime]:
-    """Export -> since when it is watched with its timing as it is now."""
-    wanted = {export.name: _fingerprint(timing) for timing in watched for export in timing.exports}
-    query = select(watches).where(watches.c.export.in_(list(wanted)))
-    with ledger.read() as connection:
-        present = {row.export: row for row in connection.execute(query)}
-    new = [
-        {"export": name, "timing": timing, "since": now}
-        for name, timing in wanted.items()
-        if name not in present or present[name].timing != timing
-    ]
-    if new:
-        with ledger.write() as connection:
-            connection.execute(_WATCH, new)
-    return {name: row.since for name, row in present.items()} | {row["export"]: now for row in new}
-
-
-def _fingerprint(timing: Timing) -> str:
-    schedule = timing.schedule
-    return f"{schedule.cron} {schedule.timezone} {timing.partitioning.kind} {schedule.deadline_minutes}"
+    skipped = select(due.c.export).where(
+        due.c.partition == partition, due.c.state == "skipped", due.c.export.in_(names)
+    )
+    return set(connection.execute(published.union(empty, skipped)).scalars())

@@ -17,7 +17,8 @@ from export_pipelines.notify.message import Event
 class Incident:
     """Failures of one export without a success in between. `partition` is the latest that failed or is late.
 
-    `failures` does not count deadlines that passed: the failure itself comes too, if there is one.
+    `failures` does not count deadlines that passed, or that a partition was given up: the failure itself comes too, if
+    there is one.
     """
 
     id: int
@@ -33,7 +34,7 @@ class Incident:
 def opens(event: Event) -> bool:
     """Whether the event begins or continues an incident."""
     blocked = event.kind == "check_failed" and bool(event.details.get("blocking"))
-    return event.export is not None and (event.kind in ("failed", "late") or blocked)
+    return event.export is not None and (event.kind in ("failed", "late", "given_up") or blocked)
 
 
 def ends(event: Event, incident: Incident) -> bool:
@@ -59,7 +60,7 @@ def all_open(ledger: Ledger) -> list[Incident]:
 def add_failure(connection: Connection, event: Event) -> Incident:
     """Open an incident with the event, or count the event in the open one."""
     open_ = current(connection, event.export or "")
-    failures = 0 if event.kind == "late" else 1
+    failures = 0 if event.kind in ("late", "given_up") else 1
     if open_ is None:
         values: dict[str, Any] = {
             "export": event.export,

@@ -38,6 +38,9 @@ WORDS: Mapping[Kind, Words] = {
     "late": Words(
         "Late", "late", "See in the Dagster UI whether the run waits, works or was never started; or run it here"
     ),
+    "given_up": Words(
+        "Given up", "given up", "Remove the cause, then run the partition yourself: it is not tried again"
+    ),
     "recovered": Words("Recovered", "recovered"),
     "escalated": Words("Escalated", "escalated", "Nobody has ended this yet: agree on who does, and remove the cause"),
     "quarantined": Words("Quarantined", "quarantined", "Correct the spec; until then the export does not run"),
@@ -107,6 +110,7 @@ def _single(event: EventFacts) -> str:
 
 _TAILS: Mapping[Kind, Callable[[EventFacts], str]] = {
     "recovered": lambda event: f"after {counted(event.failures, 'failure')}" if event.failures else "",
+    "given_up": lambda event: f"after {counted(event.number('attempts'), 'attempt')}",
     "escalated": lambda event: f"failing since {event.since}",
     "check_failed": lambda event: event.text("check"),
     "quarantined": lambda event: counted(len(event.texts("problems")), "mistake"),

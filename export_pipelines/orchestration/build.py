@@ -29,7 +29,7 @@ def build_definitions(project: Project) -> dg.Definitions:
         _log.warning("quarantined: %s", problem)
     exports = list(project.specs.exports.values())
     planned = [(timing, timing_job(timing)) for timing in timings(exports)]
-    schedules = [timing_schedule(timing, job) for timing, job in planned]
+    schedules = [timing_schedule(project, timing, job) for timing, job in planned]
     upkeep = [retention_job(project), verify_job(project)]
     schedules += [made for job in upkeep if (made := upkeep_schedule(project, job))]
     return dg.Definitions(
@@ -37,7 +37,7 @@ def build_definitions(project: Project) -> dg.Definitions:
         asset_checks=integrity_checks(project, exports),
         jobs=[*(job for _, job in planned), *upkeep],
         schedules=schedules,
-        sensors=sensors(project, [schedule.name for schedule in schedules]),
+        sensors=sensors(project, [schedule.name for schedule in schedules], [job for _, job in planned]),
         resources={io_manager_key(store): io_manager(project, store) for store in project.specs.stores},
         executor=dg.in_process_executor,
     )

@@ -22,7 +22,10 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG, WILL_RETRY_TAG
 
 _PAGE = 1000
+_KEYS = 200
+_ABANDONED = timedelta(minutes=10)  # a run that was created and never queued: whoever created it died
 _TICKS = 100
+PARTITION = "dagster/partition"
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -87,8 +90,38 @@ def _ended(record: dg.RunRecord, instance: dg.DagsterInstance) -> EndedRun:
     updated_at = _utc(record.update_timestamp)
     at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else updated_at
     tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
-    will_retry = None if tag is None and instance.run_retries_enabled else tag == "true"
+    undecided = tag is None and instance.run_retries_enabled and record.dagster_run.status in _ENDED
+    will_retry = None if undecided else tag == "true"
     return EndedRun(record.dagster_run, at, updated_at, will_retry)
+
+
+def active_runs(instance: dg.DagsterInstance, now: datetime) -> list[dg.DagsterRun]:
+    """Runs that are queued or at work, without those that nobody will ever start."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=_WAITING + _AT_WORK))
+    return [
+        record.dagster_run
+        for record in records
+        if record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
+        or now - _utc(record.create_timestamp) < _ABANDONED
+    ]
+
+
+def ended_runs_of(
+    instance: dg.DagsterInstance, partitions: Sequence[str], *, after: datetime
+) -> list[tuple[datetime, EndedRun]]:
+    """Runs of these partitions that were created after the instant (aware) and are over, in the order of creation."""
+    found = []
+    for begin in range(0, len(partitions), _KEYS):
+        tags = {PARTITION: list(partitions[begin : begin + _KEYS])}
+        filters = dg.RunsFilter(statuses=_OVER, tags=tags, created_after=after.astimezone(UTC))
+        for record in instance.get_run_records(filters):
+            found.append((_utc(record.create_timestamp), _ended(record, instance)))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def cancel(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Ask Dagster to end the run, queued or at work; whether it could be asked."""
+    return instance.run_coordinator.cancel_run(run_id)
 
 
 def run_log(instance: dg.DagsterInstance, run_id: str) -> RunLog:

@@ -6,6 +6,7 @@ from functools import cache
 
 import dagster as dg
 
+from export_pipelines.timing.partitions import FORMATS
 from export_pipelines.timing.ticks import Partitioning
 
 _MONDAY = 1
@@ -15,6 +16,10 @@ _MONDAY = 1
 def partitions_def(partitioning: Partitioning) -> dg.TimeWindowPartitionsDefinition:
     """The definition whose keys and windows are those of `timing.partitions`."""
     start, timezone = partitioning.start.isoformat(), partitioning.timezone
+    if partitioning.kind == "minutely":
+        return dg.TimeWindowPartitionsDefinition(
+            cron_schedule="* * * * *", start=f"{start}-00:00", fmt=FORMATS["minutely"], timezone=timezone
+        )
     if partitioning.kind == "hourly":
         return dg.HourlyPartitionsDefinition(start_date=f"{start}-00:00", timezone=timezone)
     if partitioning.kind == "weekly":

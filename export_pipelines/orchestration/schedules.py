@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from export_pipelines.orchestration.assets import MAX_RUNTIME, SCHEDULE, SCHEDULED_AT, asset_key
-from export_pipelines.orchestration.checks import INTEGRITY, check_keys
+from export_pipelines.orchestration.assets import MAX_RUNTIME, SCHEDULE, asset_key
+from export_pipelines.orchestration.checks import INTEGRITY
+from export_pipelines.orchestration.requests import job_name, max_runtime, run_request
+from export_pipelines.orchestration.tick import made_by
+from export_pipelines.project import Project
 from export_pipelines.timing.calendars import Calendar
+from export_pipelines.timing.recurrence import crons
 from export_pipelines.timing.ticks import Timing, batches
+
+_NAMED = 5  # exports in the message of a tick
 
 
 def timing_job(timing: Timing) -> dg.UnresolvedAssetJobDefinition:
@@ -17,24 +24,24 @@ def timing_job(timing: Timing) -> dg.UnresolvedAssetJobDefinition:
     keys = [asset_key(export.name) for export in timing.exports]
     integrity = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, INTEGRITY) for key in keys))
     return dg.define_asset_job(
-        f"exports_{timing.name}",
+        job_name(timing),
         selection=dg.AssetSelection.assets(*keys) - integrity,
         description=f"Exports of schedule {timing.schedule_name}, {timing.partitioning.kind} partitions",
         executor_def=dg.in_process_executor,
-        tags={SCHEDULE: timing.schedule_name, MAX_RUNTIME: _max_runtime(timing, [e.name for e in timing.exports])},
+        tags={SCHEDULE: timing.schedule_name, MAX_RUNTIME: max_runtime(timing, [e.name for e in timing.exports])},
     )
 
 
-def timing_schedule(timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def timing_schedule(project: Project, timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The schedule that requests the last complete partition at every tick, `batch_size` exports a run."""
     calendar_spec = timing.exports[0].calendar
-    checks = {export.name: check_keys(export, asset_key(export.name)) for export in timing.exports}
     calendar = Calendar(calendar_spec) if calendar_spec else None
+    found = crons(timing.schedule)
 
     @dg.schedule(
         name=timing.name,
         job=job,
-        cron_schedule=timing.schedule.cron,
+        cron_schedule=found if found[1:] else found[0],
         execution_timezone=timing.schedule.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=timing.schedule.description or f"{len(timing.exports)} exports, {timing.partitioning.kind}",
@@ -42,22 +49,21 @@ def timing_schedule(timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.
     def _schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         tick = context.scheduled_execution_time
         plan = batches(timing, tick, calendar=calendar)
-        if isinstance(plan, str):
+        if isinstance(plan, str):  # the sensor `catch_up` notes days off
             yield dg.SkipReason(plan)
             return
-        for number, batch in enumerate(plan, 1):
-            yield dg.RunRequest(
-                run_key=f"{timing.name}:{tick.isoformat()}:{number}",
-                partition_key=batch.partition,
-                asset_selection=[asset_key(name) for name in batch.exports],
-                asset_check_keys=[key for name in batch.exports for key in checks[name]],  # None would be all there are
-                tags={SCHEDULED_AT: tick.isoformat(), MAX_RUNTIME: _max_runtime(timing, batch.exports)},
-            )
+        partition = plan[0].partition
+        made = made_by(project, context.instance, timing, tick=tick, partition=partition, now=datetime.now(UTC))
+        if made.reasons:
+            context.log.info(_listed(made.reasons))
+        if not made.runs:
+            yield dg.SkipReason(_listed(made.reasons) or "others have requested all of it")
+        for names in made.runs:
+            yield run_request(timing, tick, partition, names, key="tick")
 
     return _schedule
 
 
-def _max_runtime(timing: Timing, names: Collection[str]) -> str:
-    """The longest limit among the exports that share the run, in seconds."""
-
-    return str(max(export.spec.max_runtime_seconds for export in timing.exports if export.name in names))
+def _listed(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _NAMED
+    return "; ".join(reasons[:_NAMED]) + (f"; and {more:,} more" if more > 0 else "")

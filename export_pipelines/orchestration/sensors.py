@@ -13,22 +13,25 @@ from export_pipelines.notify import deadlines, events
 from export_pipelines.notify.drain import drain
 from export_pipelines.orchestration import instance_log
 from export_pipelines.orchestration.assets import asset_key
+from export_pipelines.orchestration.catch_up import catch_up
 from export_pipelines.orchestration.checks import DEADLINE
 from export_pipelines.orchestration.observer import observe
 from export_pipelines.orchestration.pools import pool_sensor
 from export_pipelines.project import Project
 
+Jobs = Sequence["dg.UnresolvedAssetJobDefinition"]
 Tick = Callable[[dg.SensorEvaluationContext], dg.SkipReason | dg.SensorResult]
 
 _SEND_SECONDS = 20  # a tick may take 60 s; what is left waits for the next one
 _RUNNING = dg.DefaultSensorStatus.RUNNING
-NAMES = ("observer", "deadlines", "dead_runs", "notifications", "pool_limits")
+NAMES = ("observer", "catch_up", "deadlines", "dead_runs", "notifications", "pool_limits")
 
 
-def sensors(project: Project, schedules: Collection[str]) -> list[dg.SensorDefinition]:
-    """All sensors of the project; `schedules` are the names of its schedules."""
+def sensors(project: Project, schedules: Collection[str], jobs: Jobs) -> list[dg.SensorDefinition]:
+    """All sensors of the project; `schedules` are the names of its schedules, `jobs` those of its timings."""
     return [
         observer_sensor(project, [*schedules, *NAMES]),
+        catch_up_sensor(project, jobs),
         deadline_sensor(project),
         dead_run_sensor(project),
         sender_sensor(project),
@@ -36,8 +39,17 @@ def sensors(project: Project, schedules: Collection[str]) -> list[dg.SensorDefin
     ]
 
 
-def _sensor(name: str, description: str, seconds: int, tick: Tick) -> dg.SensorDefinition:
-    made = dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=_RUNNING)
+def _sensor(
+    name: str,
+    description: str,
+    seconds: int,
+    tick: Tick,
+    *,
+    jobs: Jobs | None = None,
+) -> dg.SensorDefinition:
+    made = dg.sensor(
+        name=name, description=description, minimum_interval_seconds=seconds, default_status=_RUNNING, jobs=jobs or None
+    )
     return made(tick)
 
 
@@ -55,6 +67,18 @@ def observer_sensor(project: Project, names: Sequence[str]) -> dg.SensorDefiniti
     return _sensor("observer", text, 30, _tick)
 
 
+def catch_up_sensor(project: Project, jobs: Jobs) -> dg.SensorDefinition:
+    """Requests what ticks asked for and nobody made, and what has failed."""
+
+    def _tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        done = catch_up(project, context.instance, datetime.now(UTC))
+        skip = None if done.requests else done.message
+        return dg.SensorResult(run_requests=list(done.requests), skip_reason=skip)
+
+    text = "Requests partitions that a schedule should have made while Dagster was down, or that have failed"
+    return _sensor("catch_up", text, 30, _tick, jobs=jobs)
+
+
 def deadline_sensor(project: Project) -> dg.SensorDefinition:
     """Records exports that missed their deadline, and shows it as a failed check of the asset."""
 
@@ -64,6 +88,7 @@ def deadline_sensor(project: Project) -> dg.SensorDefinition:
         new = [(state, seen) for state, seen in found if seen.key not in known]
         events.record(project, [seen for _, seen in new])
         reason = "; ".join(f"{state.export}: {state.message}" for state, _ in new) or "nothing new is late"
+        # A schedule may ask for a partition again, every night for the same month, so that it misses several deadlines.
         failed = [_evaluation(state) for state, _ in new]
         first = [one for one in failed if not instance_log.is_reported(context.instance, one)]
         return dg.SensorResult(skip_reason=reason, asset_events=first)

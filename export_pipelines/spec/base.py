@@ -50,14 +50,18 @@ KeyName = Annotated[str, StringConstraints(pattern=KEY_NAME_PATTERN)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 """Text with at least one visible character."""
 
-_TIME_PATTERN = r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$"
+TIME_PATTERN = r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$"
+"""Hours and minutes."""
 
 
-def _time_of_day(value: object) -> object:
-    """Pydantic would take the number 8 for eight seconds past midnight, and times with a zone of their own."""
+def time_of_day(value: object) -> object:
+    """The value as a time of day. Raises PydanticCustomError if it is something else.
+
+    Pydantic would take the number 8 for eight seconds past midnight, and times with a zone of their own.
+    """
     if isinstance(value, time) and value.tzinfo is None:
         return value
-    if isinstance(value, str) and re.fullmatch(_TIME_PATTERN, value):
+    if isinstance(value, str) and re.fullmatch(TIME_PATTERN, value):
         hours, minutes = value.split(":")
         return time(int(hours), int(minutes))
     raise PydanticCustomError("time_of_day", "should be a time of day such as 07:30")
@@ -65,8 +69,8 @@ def _time_of_day(value: object) -> object:
 
 TimeOfDay = Annotated[
     time,
-    BeforeValidator(_time_of_day),
+    BeforeValidator(time_of_day),
     PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": _TIME_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": TIME_PATTERN}),
 ]
 """Hours and minutes, `7:30` or `07:30`, in a timezone that is given beside it."""

@@ -115,6 +115,17 @@ class ExportSpec(SpecModel):
         description="What to keep; none means the policy `default`, or EXPORT_RETENTION_DAYS.",
         examples=["statutory", {"keep_days": 90, "keep_monthly": 12}],
     )
+    overlap: Literal["queue", "skip", "cancel"] = Field(
+        "queue",
+        description=(
+            "While another run of the export waits or works: `queue` waits for its end, `skip` leaves the partition "
+            "out, `cancel` ends the run of an earlier partition."
+        ),
+        examples=["skip"],
+    )
+    catch_up_attempts: int = Field(
+        3, ge=1, le=20, description="Runs of a scheduled partition that may fail before it is given up.", examples=[5]
+    )
     max_runtime_seconds: int = Field(7200, ge=1, description="Dagster ends a run that takes longer.", examples=[600])
 
     @field_validator("path")

@@ -18,6 +18,7 @@ from export_pipelines.spec.references import has_reference
 from export_pipelines.spec.retention import ARCHIVE, DEFAULT, RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, TAKEN, ScheduleSpec, check_timezone
 from export_pipelines.spec.stores import LocalStoreSpec
+from export_pipelines.spec.surroundings import check_days, check_interval, check_partitions
 
 LOCAL_STORE = LocalStoreSpec(root="${env:EXPORT_STORAGE_PATH}")
 """The store `local`, unless the specs define another one."""
@@ -30,11 +31,13 @@ ARCHIVE_STORE = LocalStoreSpec(root="${env:EXPORT_ARCHIVE_PATH}")
 class Links:
     """What can be named. `good` and `bad` map section -> name -> value, and -> the problems that spoil it.
 
-    `archives` tells whether EXPORT_ARCHIVE_PATH is set.
+    `archives` tells whether EXPORT_ARCHIVE_PATH is set. `min_interval_minutes` is what ticks must be apart.
     """
 
     unread: list[Problem]
     archives: bool = False
+    min_interval_minutes: float = 60
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     bad: dict[str, dict[str, list[Problem]]] = field(default_factory=dict)
 
@@ -82,7 +85,7 @@ class Links:
 @cache
 def preset(name: str) -> ScheduleSpec:
     """The timing of a preset."""
-    return ScheduleSpec(cron=PRESETS[name], description=f"Preset {name}")
+    return ScheduleSpec(cron=(PRESETS[name],), description=f"Preset {name}")
 
 
 def check_schedule(entry: Entry, links: Links) -> list[Problem]:
@@ -90,7 +93,15 @@ def check_schedule(entry: Entry, links: Links) -> list[Problem]:
     if entry.name in TAKEN:
         entry.report((), "is the name of a schedule or sensor that exists already; choose another one")
     raw = entry.raw if isinstance(entry.raw, dict) else {}
+    _check_ticks(entry, entry.value, links)
     return links.follow(entry, ("calendar",), section="calendars", name=raw.get("calendar"))
+
+
+def _check_ticks(entry: Entry, schedule: object, links: Links, path: SpecPath = ()) -> None:
+    """Check when a valid schedule ticks."""
+    if isinstance(schedule, ScheduleSpec):
+        check_interval(entry, schedule, path, links.min_interval_minutes)
+        check_days(entry, schedule, path, links.known("calendars").get(schedule.calendar or ""))
 
 
 def check_calendar(entry: Entry) -> None:
@@ -141,12 +152,14 @@ def check_export(entry: Entry, links: Links) -> list[Problem]:
     schedule = raw.get("schedule")
     if isinstance(schedule, dict):
         spoilers += links.follow(entry, ("schedule", "calendar"), section="calendars", name=schedule.get("calendar"))
+        _check_ticks(entry, getattr(entry.value, "schedule", None), links, ("schedule",))
         if (name := inline_name(entry.name)) in {**links.known("schedules"), **links.bad.get("schedules", {})}:
             message = f"would be called {name!r}, like one of the schedules; rename that one, or name it here"
             entry.report(("schedule",), message)
     else:
         spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
     _check_hours(entry, raw, links)
+    check_partitions(entry, raw, links.now)
     spoilers += links.follow(entry, ("retention",), section="retention", name=raw.get("retention"))
     spoilers += check_archive(entry, links, ("retention",))
     check_queries(entry)

@@ -69,8 +69,8 @@ class SpecSet:
 def load_specs(directory: Path | Sequence[Path], *, settings: Settings) -> SpecSet:
     """The specs in all `*.yaml` and `*.yml` files of the directory or directories, or in a single file.
 
-    Raises ConfigurationError if EXPORT_MAX_RECORDS or EXPORT_RETENTION_DAYS is not a positive number, or
-    EXPORT_ARCHIVE_PATH not a directory of its own; never for what the files say.
+    Raises ConfigurationError if EXPORT_MAX_RECORDS, EXPORT_RETENTION_DAYS or EXPORT_MIN_INTERVAL_MINUTES is not a
+    positive number, or EXPORT_ARCHIVE_PATH not a directory of its own; never for what the files say.
     """
     reading = read_entries([directory] if isinstance(directory, Path) else list(directory))
     _report_names_defined_twice(reading.entries)
@@ -103,7 +103,8 @@ def _report_names_defined_twice(entries: Sequence[Entry]) -> None:
 
 def _link(reading: Reading, settings: Settings) -> tuple[Links, dict[str, list[Problem]]]:
     """Everything that can be named, and the exports that cannot be used, each with the problems that spoil it."""
-    links = Links(reading.unread, archives=settings.archive_path is not None)
+    archives = settings.archive_path is not None
+    links = Links(reading.unread, archives=archives, min_interval_minutes=settings.min_interval_minutes)
     sections = {section: [e for e in reading.entries if e.section == section] for section in SECTIONS}
     links.settle(sections["connections"])
     links.settle(sections["stores"])

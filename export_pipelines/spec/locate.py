@@ -49,7 +49,7 @@ def _step(place: Place, step: str | int) -> Place:
         return Place(here, bare(found.annotation), kind, found, here)
     if get_origin(kind) is dict:
         return Place(here, bare(get_args(kind)[1]), place.owner, place.field, place.field_path)
-    if get_origin(kind) in {list, frozenset, set} and isinstance(step, int):
+    if get_origin(kind) in {list, tuple, frozenset, set} and isinstance(step, int):
         return Place(here, bare(get_args(kind)[0]), place.owner, place.field, place.field_path)
     inner = next((member for tag, member in members(kind) if tag == step), None)
     return Place(place.path, inner, place.owner, place.field, place.field_path)

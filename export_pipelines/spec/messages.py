@@ -45,6 +45,9 @@ _EXPECTED = {
     "date_from_datetime_parsing": "a date such as 2026-01-31",
     "date_from_datetime_inexact": "a date without a time, such as 2026-01-31",
     "time_of_day": "a time of day such as 07:30",
+    "local_time": "a local date and time such as 2026-12-31 18:00",
+    "day_of_month": "a day from 1 to 31, or last",
+    "working_day": "a number such as 1, the first, or -2, the last but one, or last",
     "decimal_type": "a number",
     "decimal_parsing": "a number",
 }

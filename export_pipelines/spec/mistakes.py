@@ -114,9 +114,11 @@ class _Search:
         if not place.field.examples or (error["type"] == "value_error" and is_model(place.kind)):
             return False
         parent = _at(self.raw, place.field_path[:-1])
-        if not isinstance(parent, dict):
+        near = _nearest_choice(error)
+        if not isinstance(parent, dict) or (place.path[-1:] == _DECIDING and not near):
             return False
-        parent[place.field_path[-1]] = copy.deepcopy(place.field.examples[0])
+        meant = near if near and place.field_path == place.path else copy.deepcopy(place.field.examples[0])
+        parent[place.field_path[-1]] = meant
         return True
 
     def _rename(self, path: SpecPath, name: str) -> bool:
@@ -141,6 +143,16 @@ class _Search:
             entry["type"] = best[0]
         return len(best) == 1
 
+
+def _nearest_choice(error: ErrorDetails) -> str:
+    """The choice that was most likely meant, or ""."""
+    if error["type"] != "literal_error":
+        return ""
+    return _near(str(error["input"]), re.findall(r"'([^']*)'", str(error["ctx"]["expected"])))
+
+
+_DECIDING = ("every",)
+"""The key on whose value it depends which others are needed: a guess would make mistakes of those."""
 
 _PLAIN_VALUE = "should be one value: text, a number, true, false, a date or null"
 

@@ -110,6 +110,10 @@ _CHECKS = """\
 The key `checks` of a dataset. A check that fails is a warning; one that is `blocking` fails the run, and the artifact,
 although it is published, does not count as good."""
 
+_SCHEDULES = """\
+One entry under `schedules:`, or `schedule:` of an export. Every kind is shown with its next ticks in
+[scheduling](scheduling.md)."""
+
 _RECIPIENTS = """\
 One entry under `recipients:`. `notify` and escalations name recipients; they may also hold an e-mail address in place
 of a name."""
@@ -158,7 +162,7 @@ def _sections() -> list[str]:
         _kinds("## Formats", FormatSpec, _FORMATS),
         _section("## Connections", ConnectionSpec, "One entry under `connections:`."),
         _kinds("## Stores", StoreSpec, _STORES),
-        _section("## Schedules", ScheduleSpec, "One entry under `schedules:`, or `schedule:` of an export."),
+        _section("## Schedules", ScheduleSpec, _SCHEDULES),
         _list("### Presets", "Schedules that exist unless they are defined, in UTC:", "%s", presets),
         _section("## Calendars", CalendarSpec, "One entry under `calendars:`."),
         _kinds("## Recipients", RecipientSpec, _RECIPIENTS),

@@ -30,6 +30,7 @@ exports:
     # When: hourly, daily, weekly, monthly, the name of a schedule, or a timing of its own. Without it, on request only.
     schedule: daily
     # schedule: {{cron: "30 6 * * 1-5", timezone: Europe/Berlin}}
+    # schedule: {{every: month, working_day: last, time: "18:00", timezone: Europe/Berlin}}
 
     # What one run covers, and the first day: the partition key of a daily export is a date, such as 2026-01-31.
     partition: daily

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -24,6 +24,7 @@ _PLAIN = {
     str: "text",
     date: "date",
     time: "time of day",
+    datetime: "date with time",
 }
 _PATTERNS = {
     NAME_PATTERN: "name",
@@ -101,8 +102,12 @@ def _compound(kind: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in arguments)
     if get_origin(kind) in {list, frozenset}:
         return f"list of {_plural(_name(arguments[0]))}"
+    if get_origin(kind) is tuple:  # of one or several
+        return f"{_name(arguments[0])}, or a list of them"
     if get_origin(kind) is dict:
         return f"mapping of {_name(arguments[0])} to {_name(arguments[1])}"
+    if get_origin(kind) in {Union, UnionType} and any(get_origin(argument) is Literal for argument in arguments):
+        return " or ".join(_name(argument) for argument in arguments)
     choices = dict(members(kind))
     known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "email": "[recipient](#recipients)"}
     known |= {"timing": "name or [schedule](#schedules)", "policy": "name or [retention](#retention)"}

@@ -9,10 +9,20 @@ from zoneinfo import ZoneInfo
 
 from export_pipelines.errors import SpecError
 
-FORMATS = {"hourly": "%Y-%m-%d-%H:%M", "daily": "%Y-%m-%d", "weekly": "%Y-%m-%d", "monthly": "%Y-%m-%d"}
+FORMATS = {
+    "minutely": "%Y-%m-%d-%H:%M",
+    "hourly": "%Y-%m-%d-%H:%M",
+    "daily": "%Y-%m-%d",
+    "weekly": "%Y-%m-%d",
+    "monthly": "%Y-%m-%d",
+}
 """Partition kind -> format of its keys. A weekly key is its Monday, a monthly key the first of the month."""
 
+_LENGTHS = {"minutely": timedelta(minutes=1), "hourly": timedelta(hours=1)}
+"""Kinds whose windows have a length in real time."""
+
 _HINTS = {
+    "minutely": "a minute, such as 2026-01-31-13:05",
     "hourly": "a full hour, such as 2026-01-31-13:00",
     "daily": "a day, such as 2026-01-31",
     "weekly": "the Monday of a week, such as 2026-01-26",
@@ -35,11 +45,11 @@ class Window:
 def key_of(kind: str, start: datetime) -> str:
     """The key of the window that starts at `start` (aware, local).
 
-    The second of two equal hours at the end of daylight saving gets its UTC offset appended, as Dagster does.
+    The second of two equal hours or minutes at the end of daylight saving gets its UTC offset appended, as in Dagster.
     """
     key = start.strftime(FORMATS[kind])
     repeated = start.replace(fold=0).utcoffset() != start.replace(fold=1).utcoffset()
-    return f"{key}{start:%z}" if kind == "hourly" and start.fold and repeated else key
+    return f"{key}{start:%z}" if kind in _LENGTHS and start.fold and repeated else key
 
 
 def window_of(kind: str, key: str, timezone: str) -> Window:
@@ -50,7 +60,7 @@ def window_of(kind: str, key: str, timezone: str) -> Window:
     zone = ZoneInfo(timezone)
     pattern = FORMATS[kind]
     try:
-        if kind == "hourly" and key[-5:-4] in {"+", "-"} and key.count(":"):
+        if kind in _LENGTHS and key[-5:-4] in {"+", "-"} and key.count(":"):
             start = datetime.strptime(key, pattern + "%z").astimezone(zone)
         else:
             start = datetime.strptime(key, pattern).replace(tzinfo=zone)
@@ -86,21 +96,25 @@ def first_key(kind: str, start: date, timezone: str) -> str:
     return key_of(kind, floor if floor == local else _next(kind, floor))
 
 
+def first_day(kind: str, day: date) -> date:
+    """The day on which the window begins that holds the day's last moment."""
+    if kind == "weekly":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if kind == "monthly" else day
+
+
 def _floor(kind: str, local: datetime) -> datetime:
     """The start of the window that holds `local`."""
-    if kind == "hourly":  # counted back in real time: where clocks change at a quarter to three, 03:00 may not exist
-        past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    if kind in _LENGTHS:  # counted back in real time: where clocks change at a quarter to three, 03:00 may not exist
+        past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond) % _LENGTHS[kind]
         return (local.astimezone(UTC) - past).astimezone(local.tzinfo)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if kind == "weekly":
-        return midnight - timedelta(days=midnight.weekday())
-    return midnight.replace(day=1) if kind == "monthly" else midnight
+    return datetime.combine(first_day(kind, local.date()), time(), local.tzinfo)
 
 
 def _next(kind: str, start: datetime) -> datetime:
     """The start of the following window: calendar days have 23 to 25 hours, so days are added to local time."""
-    if kind == "hourly":
-        return (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
+    if kind in _LENGTHS:
+        return (start.astimezone(UTC) + _LENGTHS[kind]).astimezone(start.tzinfo)
     if kind == "monthly":
         return _floor("monthly", start + timedelta(days=32))
     return start + timedelta(days=7 if kind == "weekly" else 1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.spec.schedules import ScheduleSpec
 from export_pipelines.timing.calendars import Calendar
+from export_pipelines.timing.fires import Fire, fire_at, why_not
 from export_pipelines.timing.partitions import first_key, last_complete, window_of
 
 
@@ -74,18 +74,39 @@ def _suffix(partitioning: Partitioning, group: Iterable[Partitioning]) -> str:
 
 
 def batches(timing: Timing, tick: datetime, *, calendar: Calendar | None) -> list[Batch] | str:
-    """What a tick at `tick` (aware) requests: the last complete partition, or the reason why nothing.
+    """What is requested at `tick` (aware): the last complete partition, or the reason why nothing.
 
-    On a day without work in the tick's local date, `on_holiday` decides.
+    Dagster may ask at more instants than those at which the schedule ticks; at the others nothing is requested. A tick
+    that a holiday has moved asks for what it would have asked for in its place.
     """
-    local = tick.astimezone(ZoneInfo(timing.schedule.timezone)).date()
-    if calendar and timing.schedule.on_holiday == "skip" and (reason := calendar.day_off(local)):
-        return f"{local} is no working day: {reason}"
-    kind, timezone = timing.partitioning.kind, timing.partitioning.timezone
-    partition = last_complete(kind, tick, timezone)
-    first = first_key(kind, timing.partitioning.start, timezone)
-    if window_of(kind, partition, timezone).start < window_of(kind, first, timezone).start:
-        return f"partition {partition} lies before the first one, {first}"
+    fire = fire_at(timing.schedule, calendar, tick, partition=timing.partitioning.kind)
+    if fire is None:
+        return why_not(timing.schedule, calendar, tick)
+    return requests(timing, fire)
+
+
+def requests(timing: Timing, fire: Fire) -> list[Batch] | str:
+    """What a tick requests: the last complete partition, or the reason why nothing."""
+    partition = partition_of(timing, fire)
+    if fire.skipped:
+        return fire.skipped
+    if partition is None:
+        first = first_key(timing.partitioning.kind, timing.partitioning.start, timing.partitioning.timezone)
+        return f"partition {_complete(timing, fire)} lies before the first one, {first}"
     names = [export.name for export in timing.exports]
     size = timing.schedule.batch_size
     return [Batch(partition, names[i : i + size]) for i in range(0, len(names), size)]
+
+
+def partition_of(timing: Timing, fire: Fire) -> str | None:
+    """The partition of a tick, whether or not it is skipped; None if it lies before the first one."""
+    kind, timezone = timing.partitioning.kind, timing.partitioning.timezone
+    partition = _complete(timing, fire)
+    first = first_key(kind, timing.partitioning.start, timezone)
+    return partition if window_of(kind, partition, timezone).utc() >= window_of(kind, first, timezone).utc() else None
+
+
+def _complete(timing: Timing, fire: Fire) -> str:
+    """The last partition that was complete where the tick was meant to be, or came, if that was earlier."""
+    moment = min(fire.instant, fire.nominal, key=datetime.timestamp)
+    return last_complete(timing.partitioning.kind, moment, timing.partitioning.timezone)

@@ -84,6 +84,7 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
         DAGSTER_HOME=str(home),
         DAGSTER_POSTGRES_URL=postgres_url.replace("postgresql://", "postgresql+psycopg2://", 1),
         EXPORT_LEDGER_URL=postgres_url,  # one database for both: the tables have different names
+        EXPORT_MIN_INTERVAL_MINUTES="1",
     )
     schedules = {"minutely": {"cron": "* * * * *", "timezone": "Europe/Berlin"}}
     entries = {"students": {"schedule": "minutely"}, "leavers": {"schedule": "minutely", "on_empty": "skip"}}

@@ -20,7 +20,8 @@ import click
 import pytest
 
 from export_pipelines.cli.main import SECTIONS, main
-from export_pipelines.ledger import pulses
+from export_pipelines.ledger import due, pulses
+from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines_tests.integration.cli_project import Cli
 
@@ -34,6 +35,9 @@ LOOKS = (
     "history",
     "status",
     "schedules",
+    "schedules --year 2027",
+    "schedules --conflicts",
+    "due",
     "path students",
     "schema",
     "health",
@@ -49,7 +53,13 @@ AS_IN_THE_SPECS = {"spec", "connection", "store", "schedule", "reads", "tags", "
 def cli(tmp_path: Path) -> Cli:
     made = Cli(tmp_path)
     made("run", "students", "--limit", "1")
-    pulses.put(Ledger(f"sqlite:///{tmp_path}/state/ledger.db"), datetime.now(UTC), observer=None, queued_runs=0)
+    ledger, now = Ledger(f"sqlite:///{tmp_path}/state/ledger.db"), datetime.now(UTC)
+    pulses.put(ledger, now, observer=None, queued_runs=0)
+    with ledger.write() as connection:
+        skipped = Asked(
+            export="students", partition="2026-01-01", schedule="s", tick=now, cause="misfire", reason="late"
+        )
+        due.note(connection, [skipped], now)
     return made
 
 
@@ -117,7 +127,7 @@ def test_every_command_takes_json_and_explains_itself() -> None:
 def test_every_json_field_is_on_the_page(cli: Cli) -> None:
     shared = "".join(
         section(name)
-        for name in ("Artifact", "Check result", "Run", "Schedule", "Tick", "Statistics", "Incident", "Pins")
+        for name in ("Artifact", "Check result", "Run", "Schedule", "Tick", "Statistics", "Incident", "Pins", "Pause")
     ) + section("exports check")
     artifact_id = cli.json("path", "students")["artifact_id"]
     (students,) = (export for export in cli.json("list")["exports"] if export["name"] == "students")
@@ -131,6 +141,9 @@ def test_every_json_field_is_on_the_page(cli: Cli) -> None:
         "ledger vacuum": cli.json("ledger", "vacuum", "--dry-run"),
         "pin": cli.json("pin", artifact_id),
         "unpin": cli.json("unpin", artifact_id),
+        "pause": cli.json("pause", "students"),
+        "due": cli.json("due", "--all"),
+        "resume": cli.json("resume", "students", "--catch-up"),
         "hold": cli.json("hold", artifact_id, "--until", "9999-12-31", "--why", "audit"),
         **{look.split()[0]: cli.json(*look.removesuffix("--json").split()) for look in LOOKS if look != "schema"},
     }

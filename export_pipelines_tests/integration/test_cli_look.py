@@ -21,7 +21,9 @@ def test_list_shows_every_export_and_what_it_published_last(cli: Cli) -> None:
     before = {export["name"]: export for export in cli.json("list")["exports"]}
     assert before["students"]["last_partition"] is None
     assert before["students"]["formats"] == ["csv", "xlsx", "pdf"]
-    assert before["grades"]["cron"] == "30 5 * * *"
+    assert before["grades"]["cron"] == ["30 5 * * 2-6", "0 9 * * 0,1"]
+    assert before["large_postings"]["cron"] == "0 3 * * *"
+    assert before["unit_headcount"]["rhythm"] == "every month on the last working day at 08:00"
     published = cli.json("run", "students")["results"][0]["partition"]
     earlier = "2026-02-03"
     cli("run", "students", "--partition", earlier)
@@ -235,3 +237,74 @@ def test_a_ledger_that_cannot_be_created_is_one_message(cli: Cli) -> None:
     (cli.root / "file").write_text("")
     cli.environ["EXPORT_STATE_PATH"] = str(cli.root / "file" / "state")
     assert cli("list", code=1).stderr.startswith(f"Error: creating the ledger {cli.root}/file/state/ledger.db: ")
+
+
+def test_a_year_shows_moved_and_skipped_ticks_holidays_and_changes_of_the_clocks(cli: Cli) -> None:
+    month = {"every": "month", "day": 1, "time": "02:30", "timezone": "Europe/Berlin", "calendar": "berlin"}
+    cli.use(
+        {
+            "monthly_one": {"partition": "monthly", "schedule": {**month, "on_holiday": "next"}},
+            "daily_one": {"schedule": {**month, "every": "working day", "day": None}},
+        },
+        calendars={"berlin": {"country": "DE", "subdivision": "BE", "extra_workdays": ["2027-01-09"]}},
+    )
+    document = cli.json("schedules", "--year", "2027")
+    by_name = {entry["name"]: entry for entry in document["schedules"]}
+    monthly = by_name["monthly_one_schedule"]
+    assert document["year"] == 2027
+    assert [entry["partition"] for entry in monthly["next"]] == [
+        "2026-12-01",
+        *(f"2027-{m:02}-01" for m in range(1, 12)),
+    ]
+    assert monthly["next"][0]["moved_from"] == "2027-01-01T01:30:00Z"
+    assert monthly["next"][0]["tick_local"] == "2027-01-04T02:30:00+01:00"
+    assert {"day": "2027-03-08", "name": "Women's Day"} in monthly["holidays"]
+    assert monthly["clock_changes"][0] == {
+        "at": "2027-03-28T01:00:00Z", "before": "2027-03-28 02:00", "after": "2027-03-28 03:00",
+    }  # fmt: skip
+    daily = by_name["daily_one_schedule"]["next"]
+    assert "2027-01-09T02:30:00+01:00" in [entry["tick_local"] for entry in daily]
+    assert {entry["skipped"] for entry in daily if entry["tick_local"].startswith("2027-01-01")} == {
+        "2027-01-01 is no working day: New Year's Day"
+    }
+    human = cli("schedules", "monthly_one", "--year", "2027").stdout
+    assert "Mon 04 02:30 CET" in human
+    assert "moved from 2027-01-01 02:30 CET (New Year's Day)" in human
+    assert "Clocks go from 2027-03-28 02:00 to 03:00" in human
+    assert "Mon 08 Mar Women's Day" in human
+    assert "12 ticks, 0 of them skipped and" in human
+
+
+def test_conflicts_are_told_with_advice(cli: Cli) -> None:
+    cli.use(
+        {"night": {"schedule": "nightly"}, "other": {"schedule": "nightly"}, "calm": {"schedule": "calm"}},
+        schedules={
+            "nightly": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
+            "calm": {"cron": "0 12 * * *"},
+            "spare": {"cron": "0 4 29 2 *"},
+        },
+    )
+    found = cli.json("schedules", "--conflicts", EXPORT_CROWD="1")["conflicts"]
+    assert [(entry["kind"], entry["schedules"]) for entry in found] == [
+        ("crowd", ["nightly"]),
+        ("clock", ["nightly"]),
+        ("rare", ["spare"]),
+        ("unused", ["spare"]),
+    ]
+    assert found[0]["exports"] == ["night", "other"]
+    assert all(entry["message"] and entry["advice"] for entry in found)
+    human = cli("schedules", "--conflicts").stdout
+    assert "Changes of the clocks\nnightly: 02:30 in Europe/Berlin is" in human
+    assert "spare: no export uses it\n  Name it in an export, or delete it" in human
+    assert cli.json("schedules", "calm", "--conflicts")["conflicts"] == []
+    assert [entry["kind"] for entry in cli.json("schedules", "night", "--conflicts")["conflicts"]] == ["clock"]
+    assert "Nothing was found." in cli("schedules", "calm", "--conflicts").stderr
+    assert "no schedule or export 'clam'" in cli("schedules", "clam", "--conflicts", code=1).stderr
+
+
+def test_a_schedule_that_has_ended_is_shown_as_such(cli: Cli) -> None:
+    cli.use({"old": {"schedule": {"cron": "0 4 * * *", "end": "2026-01-31"}}})
+    assert cli.json("schedules")["schedules"][0]["next"] == []
+    assert "no further tick" in cli("schedules").stdout
+    assert "it has ended" in cli("status").stdout
+    assert cli.json("show", "old")["next"] == []

@@ -206,10 +206,13 @@ def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Repositor
 
 
 def tick(repository: dg.RepositoryDefinition, name: str, at: str) -> Any:
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=datetime.fromisoformat(at), repository_def=repository
-        )
+    scheduled = datetime.fromisoformat(at)
+    with (
+        dg.instance_for_test() as instance,
+        dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=scheduled, repository_def=repository
+        ) as context,
+    ):
         return repository.get_schedule_def(name).evaluate_tick(context)
 
 

@@ -31,6 +31,7 @@ DETAILS: Mapping[Kind, dict[str, Any]] = {
         "due_at": (AT + HOUR).isoformat(),
         "cause": "not published",
     },
+    "given_up": {"attempts": 3, "cause": CAUSE, "schedule": "nightly"},
     "recovered": {"since": (AT - HOUR).isoformat(), "failures": 3, "missing": ["2026-11-19"], "artifact_id": "a" * 32},
     "escalated": {"since": (AT - 26 * HOUR).isoformat(), "failures": 12, "cause": CAUSE},
     "quarantined": {"problems": ["specs/a.yaml:3 exports.students: is wrong"], "cause": "is wrong"},

@@ -211,6 +211,10 @@ def test_thousands_of_events_make_a_letter_of_reasonable_size(project: Project) 
         (event("escalated"), ["12 failures in", "agree on who does"]),
         (event("quarantined"), ["List mistakes:  exports check", "specs/a.yaml:3 exports.students: is wrong"]),
         (event("damaged"), ["File:          2026-11-20/students/students.csv", "exports verify"]),
+        (
+            event("given_up"),
+            ["Given up: students 2026-11-21, after 3 attempts", "3, and no further one", "exports run students"],
+        ),
         (event("tick_failed"), ["What:        schedule nightly", "under Automation"]),
         (event("job_failed", run_id=RUN), ["Job:         retention", "remove the cause", f"/runs/{RUN}"]),
         (event("skipped"), ["Reason:     no rows, and `on_empty` is skip"]),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export_pipelines.spec.cron import check_cron
-from export_pipelines.spec.schedules import PRESETS
-from export_pipelines.timing.cron import next_ticks, previous_tick
+from export_pipelines.spec.schedules import PRESETS, ScheduleSpec
+from export_pipelines.timing.cron import next_ticks
+from export_pipelines.timing.fires import fires_before
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Europe/London", "Asia/Kathmandu"]
 CRONS = [
@@ -45,6 +46,11 @@ STARTS = [
 def dagsters(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
     """Dagster's ticks at or after an instant, without the one at the instant."""
     return (t for t in cron_string_iterator(after.timestamp(), cron, zone) if t.timestamp() > after.timestamp())
+
+
+def previous_tick(cron: str, zone: str, before: datetime) -> datetime:
+    """The last tick strictly before an instant."""
+    return next(fires_before(ScheduleSpec(cron=(cron,), timezone=zone), None, before)).instant
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -127,7 +133,11 @@ def test_white_space_is_made_single() -> None:
         ("*/0 * * * *", r"'\*/0' is not a valid minute"),
         ("٣ * * * *", "'٣' is not a valid minute"),
         ("0 0 30 2 *", "no such day ever comes"),
-        ("0 0 31 4,6 *", "no such day ever comes"),
+        ("0 0 31 4,6 *", "no such day ever comes: April and June have 30 days at most"),
+        ("0 0 31 apr fri", "no such day ever comes: April has 30 days at most"),
+        ("0 0 30 feb *", "no such day ever comes: February has 29 days at most"),
+        ("0 0 1 * mon#1", "a day of the month or a weekday with #, not both"),
+        ("0 0 * * mon#1,3", "'mon#1,3' is not a valid weekday"),
         ("@reboot", "write five fields, or one of @hourly, @daily"),
         ("@every 5m", "write five fields, or one of @hourly, @daily"),
     ],

@@ -97,6 +97,26 @@ def test_fifty_failures_in_an_hour_make_at_most_three_messages(tmp_path: Path) -
     assert {message.events[-1].details["since"] for message in made} == {BEGIN.isoformat()}
 
 
+def test_that_a_partition_is_given_up_comes_with_its_last_failure(tmp_path: Path) -> None:
+    world = World(tmp_path, {"default": {"failure": ["ops"]}})
+    made: list[Message] = []
+    for minutes in (0, 10, 60):
+        made += world.after(minutes)
+        world.fail()
+    world.see("given_up", cause="disk full", attempts=3)
+    made += world.after(120)
+    made += world.after(120)
+    assert kinds(made) == [("ops", ["failed"]), ("ops", ["failed"]), ("ops", ["failed", "given_up"])]
+    (incident,) = incidents.all_open(world.project.ledger)
+    assert incident.failures == 3
+
+
+def test_a_partition_that_is_given_up_without_a_failure_is_told_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, {"default": {"failure": ["ops"]}})
+    world.see("given_up", cause="its run was canceled", attempts=3)
+    assert kinds(world.after(0)) == [("ops", ["given_up"])]
+
+
 def test_a_flapping_export_makes_at_most_three_messages_an_hour(tmp_path: Path) -> None:
     world = World(tmp_path, {"default": {"failure": ["ops"]}})
     made: list[Message] = []

@@ -31,16 +31,16 @@ NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
     ],
 )
 def test_the_largest_gap(cron: str, timezone: str, calendar: CalendarSpec | None, gap: timedelta | None) -> None:
-    assert largest_gap(ScheduleSpec(cron=cron, timezone=timezone), calendar, after=NOW) == gap
+    assert largest_gap(ScheduleSpec(cron=(cron,), timezone=timezone), calendar, after=NOW) == gap
 
 
 def test_the_day_with_25_hours_counts_in_real_time() -> None:
     before = datetime(2026, 10, 20, tzinfo=UTC)
-    assert largest_gap(ScheduleSpec(cron="0 12 * * *", timezone="Europe/Berlin"), None, after=before) == timedelta(
+    assert largest_gap(ScheduleSpec(cron=("0 12 * * *",), timezone="Europe/Berlin"), None, after=before) == timedelta(
         hours=25
     )
 
 
 def test_ticks_on_days_off_count_if_they_run() -> None:
-    schedule = ScheduleSpec(cron="0 2 * * *", on_holiday="run")
+    schedule = ScheduleSpec(cron=("0 2 * * *",), on_holiday="run")
     assert largest_gap(schedule, OFFICE, after=NOW) == timedelta(days=1)

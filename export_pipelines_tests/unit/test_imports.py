@@ -21,7 +21,7 @@ LAYERS = [
     {"project", "locations"},
     {"monitoring"},
     {"notify"},
-    {"integrity", "retention"},
+    {"catching_up", "integrity", "retention"},
     {"orchestration"},
     {"cli", "definitions"},
 ]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from export_pipelines.errors import ConfigurationError
-from export_pipelines.ledger import artifacts, pins, runs
+from export_pipelines.ledger import artifacts, due, leases, pins, runs, watches
 from export_pipelines.ledger.ledger import Ledger, LedgerUnavailableError
 from export_pipelines.ledger.tables import VERSION
 
@@ -136,21 +136,26 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_what_it_holds(url: str,
     assert _columns(other) == _columns(url)
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
 def test_a_ledger_of_a_later_version_gets_what_is_new(url: str, version: int) -> None:
     ledger = Ledger(url)
     assert runs.recent(ledger) == []
     expected = _columns(url)
-    gone = ["export_archives", "export_deletions", "export_totals", *(["export_pins"] if version == 2 else [])]
+    gone = ["export_due", "export_pauses"]
+    gone += ["export_archives", "export_deletions", "export_totals"] if version < 4 else []
+    gone += ["export_pins"] if version == 2 else []
     with ledger.write() as connection:
         for table in gone:
             connection.execute(text(f"drop table {table}"))
-        for column in ("verified_at", "damaged_at", "deleted_at"):
+        connection.execute(text("alter table export_watches drop column seen_until"))
+        connection.execute(text("drop index export_leases_by_expiry"))
+        for column in ("verified_at", "damaged_at", "deleted_at") if version < 4 else ():
             connection.execute(text(f"alter table export_artifacts drop column {column}"))
         connection.execute(text(f"update export_ledger_version set version = {version}"))
     ledger = Ledger(url)
     assert pins.of_artifact(ledger, "a1") == []
     assert artifacts.find(ledger, deleted=True) == []
+    assert due.find(ledger, "due") == watches.everything(ledger) == leases.held(ledger) == []
     assert _columns(url) == expected
     with ledger.read() as connection:
         assert connection.execute(text("select version from export_ledger_version")).scalar() == VERSION

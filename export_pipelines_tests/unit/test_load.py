@@ -106,13 +106,13 @@ class TestResolving:
         )
         assert lines(specs) == []
         assert specs.exports["a"].schedule == specs.exports["b"].schedule == specs.schedules["daily"]
-        assert specs.schedules["daily"].cron == "0 2 * * *"
+        assert specs.schedules["daily"].cron == ("0 2 * * *",)
         assert list(specs.schedules) == ["daily"]
 
     def test_a_schedule_with_the_name_of_a_preset_replaces_it(self, tmp_path: Path) -> None:
         text = export("schedule: daily") + "schedules: {daily: {cron: '30 4 * * *', timezone: Asia/Tokyo}}"
         specs = load_text(tmp_path, text)
-        assert (specs.schedules["daily"].cron, specs.exports["e"].timezone) == ("30 4 * * *", "Asia/Tokyo")
+        assert (specs.schedules["daily"].cron, specs.exports["e"].timezone) == (("30 4 * * *",), "Asia/Tokyo")
 
     def test_a_broken_schedule_with_the_name_of_a_preset_does_not_fall_back_to_it(self, tmp_path: Path) -> None:
         specs = load_text(tmp_path, export("schedule: daily") + "schedules: {daily: {cron: x}}")

@@ -22,7 +22,7 @@ from export_pipelines.spec.load import load_specs
 from export_pipelines.spec.locate import bare, fields, members
 from export_pipelines.spec.model import SpecFile
 from export_pipelines.spec.naming import PLACEHOLDERS
-from export_pipelines.spec.schedules import PRESETS
+from export_pipelines.spec.schedules import PRESETS, ScheduleSpec
 from export_pipelines.spec.schema import json_schema, main, reference_markdown
 from export_pipelines.spec.starter import starter_yaml
 
@@ -61,10 +61,22 @@ def minimal(model: type[BaseModel], key: str) -> dict[str, Any]:
     """The least that the model accepts, to which an example of the key can be added."""
     if model is DatasetSpec:
         return {} if key in {"table", "sql"} else {"sql": "select 1"} if key == "params" else {"table": "t"}
+    if model is ScheduleSpec:
+        return _schedule_for(key)
     entry = {name: field.examples[0] for name, field in fields(model).items() if field.is_required() and field.examples}
     if model is ExportSpec and key == "path":
         entry["org"] = "north"
     return entry
+
+
+def _schedule_for(key: str) -> dict[str, Any]:
+    """A schedule in which the key has a meaning."""
+    if key in {"cron", "at"}:
+        return {}
+    details = {"minute": "hour", "time": "day", "weekday": "week", "day": "month", "working_day": "quarter"}
+    if key in details:
+        return {"every": details[key], **({} if key == "minute" else {"time": "07:30"})}
+    return {"time": "07:30"} if key == "every" else {"cron": "0 2 * * *"}
 
 
 @pytest.mark.parametrize(("model", "key", "field"), FIELDS)

@@ -235,10 +235,10 @@ class TestOthers:
             ConnectionSpec.model_validate({"url": "sqlite:///x", **keys})
 
     def test_timezones_are_known_ones(self) -> None:
-        assert ScheduleSpec(cron="@daily", timezone="America/Argentina/Buenos_Aires").timezone
+        assert ScheduleSpec(cron=("@daily",), timezone="America/Argentina/Buenos_Aires").timezone
         for name in ("Mars/Olympus", "europe/berlin", "../UTC", "/etc/passwd", "", "UTC\n"):
             with pytest.raises(ValidationError, match="unknown timezone"):
-                ScheduleSpec(cron="@daily", timezone=name)
+                ScheduleSpec(cron=("@daily",), timezone=name)
 
     def test_calendars_hold_sets(self) -> None:
         calendar = CalendarSpec.model_validate(
@@ -249,12 +249,12 @@ class TestOthers:
 
     @pytest.mark.parametrize("minutes", [0.5, 90, 10_000])
     def test_a_deadline_is_any_positive_time(self, minutes: float) -> None:
-        assert ScheduleSpec(cron="@daily", deadline_minutes=minutes).deadline_minutes == minutes
+        assert ScheduleSpec(cron=("@daily",), deadline_minutes=minutes).deadline_minutes == minutes
 
     @pytest.mark.parametrize("minutes", [0, -1, float("inf"), "soon"])
     def test_other_deadlines_are_refused(self, minutes: Any) -> None:
         with pytest.raises(ValidationError):
-            ScheduleSpec(cron="@daily", deadline_minutes=minutes)
+            ScheduleSpec(cron=("@daily",), deadline_minutes=minutes)
 
 
 class TestChecks:
