@@ -15,7 +15,7 @@ from export_pipelines.ledger.due import Asked, Cause
 from export_pipelines.ledger.pauses import Pauses, pauses_since
 from export_pipelines.ledger.watches import Watch
 from export_pipelines.project import Project
-from export_pipelines.timing.ticks import Timing, batches, timings
+from export_pipelines.timing.ticks import Timing, timings
 from export_pipelines.timing.upcoming import Upcoming, upcoming
 
 _MOST_ROWS = 20_000  # of one timing at once
@@ -98,7 +98,7 @@ def _ticks(timing: Timing, after: datetime, until: datetime, most: int) -> list[
 
 def asked(timing: Timing, tick: Upcoming, pauses: Pauses) -> Iterator[Asked]:
     """What the tick asks for of each export of the timing: its partition, or why not."""
-    partition = tick.partition or _partition_of_a_day_off(timing, tick)
+    partition = tick.partition or tick.meant
     if partition is None:  # it lies before the first one
         return
     for export in timing.exports:
@@ -112,12 +112,6 @@ def asked(timing: Timing, tick: Upcoming, pauses: Pauses) -> Iterator[Asked]:
             cause=cause,
             reason=tick.skipped or (pause.reason if pause else None),
         )
-
-
-def _partition_of_a_day_off(timing: Timing, tick: Upcoming) -> str | None:
-    """The partition that the tick would ask for on a working day."""
-    planned = batches(timing, tick.tick, calendar=None)
-    return None if isinstance(planned, str) else planned[0].partition
 
 
 def _folded(rows: Iterable[Asked]) -> list[Asked]:

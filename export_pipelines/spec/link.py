@@ -100,8 +100,8 @@ def check_schedule(entry: Entry, links: Links) -> list[Problem]:
 def _check_ticks(entry: Entry, schedule: object, links: Links, path: SpecPath = ()) -> None:
     """Check when a valid schedule ticks."""
     if isinstance(schedule, ScheduleSpec):
-        check_interval(entry, schedule, path, links.min_interval_minutes)
-        check_days(entry, schedule, path, links.known("calendars").get(schedule.calendar or ""))
+        check_interval(entry, schedule, path=path, minutes=links.min_interval_minutes)
+        check_days(entry, schedule, path=path, calendar=links.known("calendars").get(schedule.calendar or ""))
 
 
 def check_calendar(entry: Entry) -> None:
@@ -159,7 +159,7 @@ def check_export(entry: Entry, links: Links) -> list[Problem]:
     else:
         spoilers += links.follow(entry, ("schedule",), section="schedules", name=schedule)
     _check_hours(entry, raw, links)
-    check_partitions(entry, raw, links.now)
+    check_partitions(entry, raw, now=links.now)
     spoilers += links.follow(entry, ("retention",), section="retention", name=raw.get("retention"))
     spoilers += check_archive(entry, links, ("retention",))
     check_queries(entry)

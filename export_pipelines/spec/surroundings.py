@@ -18,7 +18,7 @@ MOST_PARTITIONS = 100_000
 _PER_DAY = {"minutely": 24 * 60, "hourly": 24, "daily": 1, "weekly": 1 / 7, "monthly": 1 / 31}
 
 
-def check_interval(entry: Entry, schedule: ScheduleSpec, path: SpecPath, minutes: float) -> None:
+def check_interval(entry: Entry, schedule: ScheduleSpec, *, path: SpecPath, minutes: float) -> None:
     """Report two ticks that are closer than so many minutes."""
     pair = too_close(schedule, minutes)
     if pair is not None:
@@ -32,7 +32,7 @@ def check_interval(entry: Entry, schedule: ScheduleSpec, path: SpecPath, minutes
         )
 
 
-def check_days(entry: Entry, schedule: ScheduleSpec, path: SpecPath, calendar: CalendarSpec | None) -> None:
+def check_days(entry: Entry, schedule: ScheduleSpec, *, path: SpecPath, calendar: CalendarSpec | None) -> None:
     """Report dates of `at` on which nothing would run, and a `start` and `end` between which there is no tick."""
     days = Calendar(calendar) if calendar else None
     for moment in schedule.at or () if days and schedule.on_holiday == "skip" else ():
@@ -43,7 +43,7 @@ def check_days(entry: Entry, schedule: ScheduleSpec, path: SpecPath, calendar: C
         entry.report((*path, "end"), f"there is no tick from {schedule.start} to {schedule.end}: {schedule.rhythm}")
 
 
-def check_partitions(entry: Entry, raw: dict[str, Any], now: datetime) -> None:
+def check_partitions(entry: Entry, raw: dict[str, Any], *, now: datetime) -> None:
     """Report a `start` that makes more partitions than Dagster handles."""
     kind, start = raw.get("partition", "daily"), getattr(entry.value, "start", None)
     if not isinstance(start, date) or kind not in _PER_DAY:
