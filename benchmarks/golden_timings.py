@@ -16,7 +16,7 @@ from typing import Any
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
-from export_pipelines.timing.calendars import Calendar
+from export_pipelines.spec.workdays import Calendar
 from export_pipelines.timing.fires import fires
 from export_pipelines.timing.recurrence import crons
 from export_pipelines_tests import timing_oracle as oracle

@@ -9,7 +9,7 @@ from itertools import pairwise, takewhile
 from typing import Any
 
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
-from export_pipelines.timing.calendars import Calendar
+from export_pipelines.spec.workdays import Calendar
 from export_pipelines.timing.fires import fires
 from export_pipelines.timing.partitions import last_complete, window_of
 from export_pipelines_tests import timing_oracle as oracle

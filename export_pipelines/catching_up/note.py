@@ -9,7 +9,6 @@ from datetime import datetime
 from itertools import groupby, islice, takewhile
 
 from export_pipelines.catching_up.decide import GRACE
-from export_pipelines.catching_up.policies import names_of
 from export_pipelines.ledger import due, watches
 from export_pipelines.ledger.due import Asked, Cause
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -102,7 +101,7 @@ def asked(timing: Timing, tick: Upcoming, pauses: Pauses) -> Iterator[Asked]:
     if partition is None:  # it lies before the first one
         return
     for export in timing.exports:
-        pause = None if tick.skipped else pauses.skipping(export.name, names_of(timing), tick.tick)
+        pause = None if tick.skipped else pauses.skipping(export.name, timing.names, tick.tick)
         cause: Cause | None = "holiday" if tick.skipped else "paused" if pause else None
         yield Asked(
             export=export.name,

@@ -47,17 +47,12 @@ def policies(project: Project, pauses: Pauses, now: datetime) -> dict[str, Polic
             misfire=timing.schedule.misfire,
             overlap=export.spec.overlap,
             attempts=export.spec.catch_up_attempts,
-            paused=pauses.of(export.name, names_of(timing), now) is not None,
+            paused=pauses.of(export.name, timing.names, now) is not None,
             unfit=partial(_unfit, timing.partitioning),
         )
         for timing in timings(project.specs.exports.values())
         for export in timing.exports
     }
-
-
-def names_of(timing: Timing) -> tuple[str, str]:
-    """What the timing may be called when it is paused: its own name, and that of its schedule."""
-    return timing.name, timing.schedule_name
 
 
 def timing_of(project: Project) -> Mapping[str, Timing]:

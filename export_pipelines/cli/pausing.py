@@ -35,7 +35,7 @@ def target(app: App, name: str) -> Target:
 
     kind, _, bare = name.rpartition(":")
     specs = app.tolerant_project().specs
-    scheduled = [timing for timing in timings(specs.exports.values()) if bare in (timing.name, timing.schedule_name)]
+    scheduled = [timing for timing in timings(specs.exports.values()) if bare in timing.names]
     exports = {*specs.exports, *specs.quarantined}
     if bare in exports and scheduled and not kind:
         raise SpecError(f"{bare!r} is an export and a schedule", hint=f"Write export:{bare} or schedule:{bare}")
@@ -64,14 +64,14 @@ def paused_exports(app: App) -> dict[str, dict[str, Any]]:
     found = {}
     for timing in timings(app.project.specs.exports.values()):
         for export in timing.exports:
-            if row := app.pauses.of(export.name, (timing.name, timing.schedule_name), app.now):
+            if row := app.pauses.of(export.name, timing.names, app.now):
                 found[export.name] = view(row)
     return found
 
 
 def paused_schedule(app: App, timing: Timing) -> dict[str, Any] | None:
     """The pause of the whole schedule; None if it is not paused."""
-    row = app.pauses.of("", (timing.name, timing.schedule_name), app.now)
+    row = app.pauses.of("", timing.names, app.now)
     return view(row) if row else None
 
 

@@ -41,7 +41,7 @@ def _document(app: App, timing: Timing, year: int) -> dict[str, Any]:
 
 def _holidays(timing: Timing, year: int) -> Iterator[tuple[date, str]]:
     """The days off of the calendar that are not its weekends, with their names."""
-    from export_pipelines.timing.calendars import Calendar
+    from export_pipelines.spec.workdays import Calendar
 
     spec = timing.exports[0].calendar
     if spec is None:

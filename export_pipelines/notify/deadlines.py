@@ -62,10 +62,9 @@ def punctuality(project: Project, exports: Iterable[ResolvedExport], now: dateti
     with project.ledger.read() as connection:
         for timing, due in last:
             done = _done(connection, timing, due.partition) if due else set()
-            names = (timing.name, timing.schedule_name)
             for export in timing.exports:
                 judged = due if due and due.tick > since[export.name] else None
-                if judged and any(pauses.of(export.name, names, instant) for instant in (judged.tick, now)):
+                if judged and any(pauses.of(export.name, timing.names, instant) for instant in (judged.tick, now)):
                     judged = None
                 found.append(Punctuality(export.name, judged, judged is not None and export.name not in done))
     return found

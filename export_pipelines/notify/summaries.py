@@ -15,7 +15,7 @@ from export_pipelines.notify.facts import EventFacts, Group, by_subject
 from export_pipelines.notify.moments import Moment
 from export_pipelines.notify.witness import Witness
 from export_pipelines.spec.schedules import Weekday
-from export_pipelines.timing.calendars import Calendar
+from export_pipelines.spec.workdays import Calendar
 
 _DAYS_AHEAD = 7
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)

@@ -12,9 +12,9 @@ from export_pipelines.orchestration.checks import INTEGRITY
 from export_pipelines.orchestration.requests import job_name, max_runtime, run_request
 from export_pipelines.orchestration.tick import made_by
 from export_pipelines.project import Project
-from export_pipelines.timing.calendars import Calendar
 from export_pipelines.timing.recurrence import crons
-from export_pipelines.timing.ticks import Timing, batches
+from export_pipelines.timing.ticks import Timing
+from export_pipelines.timing.upcoming import asked_at
 
 _NAMED = 5  # exports in the message of a tick
 
@@ -34,8 +34,6 @@ def timing_job(timing: Timing) -> dg.UnresolvedAssetJobDefinition:
 
 def timing_schedule(project: Project, timing: Timing, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The schedule that requests the last complete partition at every tick, `batch_size` exports a run."""
-    calendar_spec = timing.exports[0].calendar
-    calendar = Calendar(calendar_spec) if calendar_spec else None
     found = crons(timing.schedule)
 
     @dg.schedule(
@@ -48,11 +46,11 @@ def timing_schedule(project: Project, timing: Timing, job: dg.UnresolvedAssetJob
     )
     def _schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         tick = context.scheduled_execution_time
-        plan = batches(timing, tick, calendar=calendar)
-        if isinstance(plan, str):  # the sensor `catch_up` notes days off
-            yield dg.SkipReason(plan)
+        asked = asked_at(timing, tick)
+        if asked.partition is None:  # the sensor `catch_up` notes days off
+            yield dg.SkipReason(asked.skipped)
             return
-        partition = plan[0].partition
+        partition = asked.partition
         made = made_by(project, context.instance, timing, tick=tick, partition=partition, now=datetime.now(UTC))
         if made.reasons:
             context.log.info(_listed(made.reasons))

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
-from export_pipelines.catching_up.policies import names_of
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -104,7 +103,7 @@ def made_by(
             tick,
             now,
             pauses_since(ledger, min(tick, now)),
-            names_of(timing),
+            timing.names,
             active_exports(project, instance, now),
             due.launching(ledger, list(exports), since=now - _LAUNCHING),
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 
 from export_pipelines.spec.cron import Cron, parse_cron
+from export_pipelines.spec.repeated import WEEK
 from export_pipelines.spec.schedules import ScheduleSpec
 from export_pipelines.spec.workdays import WEEKDAYS, Calendar
 
@@ -14,7 +15,6 @@ _HORIZON = 9 * 366
 """Days without any tick after which there is none: two leap days are at most eight years apart."""
 
 _DAY = timedelta(days=1)
-_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,7 @@ def _all_days(schedule: ScheduleSpec, first: date, calendar: Calendar) -> Iterat
         return _cron_days([parse_cron(expression) for expression in schedule.cron], first)
     if schedule.at:
         return _given_days(schedule, first)
-    if schedule.every == "hour":
-        times = DayTimes(minutes=(schedule.minute or 0,))
-    else:
-        times = DayTimes(fixed=schedule.time or ())
+    times = times_of_day(schedule)
     return ((day, times) for day in _every(schedule, first, calendar))
 
 
@@ -100,7 +97,7 @@ def _every(schedule: ScheduleSpec, first: date, calendar: Calendar) -> Iterator[
     if schedule.every == "working day":
         return _unless_idle(day if not calendar.is_weekend(day) else None for day in _days(first))
     if schedule.every == "week":
-        return (day for day in _days(first) if _WEEK[day.weekday()] in (schedule.weekday or ()))
+        return (day for day in _days(first) if WEEK[day.weekday()] in (schedule.weekday or ()))
     return _days(first)
 
 

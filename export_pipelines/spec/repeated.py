@@ -15,7 +15,9 @@ from export_pipelines.spec.base import TIME_PATTERN, TimeOfDay, time_of_day
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
-_WEEKDAYS: tuple[str, ...] = get_args(Weekday)
+WEEK: tuple[str, ...] = get_args(Weekday)
+"""The days of the week, from Monday on."""
+
 _DATE_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:00)?$"
 
 Value = TypeVar("Value")
@@ -41,7 +43,7 @@ def _sorted(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 
 def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(day for day in _WEEKDAYS if day in values)
+    return tuple(day for day in WEEK if day in values)
 
 
 def _plainly(write: Callable[[Any], Any]) -> PlainSerializer:
@@ -65,8 +67,8 @@ def _text(value: object) -> object:
 
 
 def _weekday(value: object) -> object:
-    if value not in _WEEKDAYS:
-        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, _WEEKDAYS))})
+    if value not in WEEK:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, WEEK))})
     return value
 
 
@@ -116,7 +118,7 @@ Weekdays = Annotated[
     AfterValidator(_in_order),
     _or_list(_weekday),
     _plainly(str),
-    _schema({"enum": list(_WEEKDAYS)}),
+    _schema({"enum": list(WEEK)}),
 ]
 """Days of the week, from Monday on."""
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from typing import get_args
 
-from export_pipelines.spec.schedules import CalendarSpec, Weekday
+from export_pipelines.spec.repeated import WEEK
+from export_pipelines.spec.schedules import CalendarSpec
 
-_DAYS: tuple[str, ...] = get_args(Weekday)
 FARTHEST = 31
 """Days that a tick is moved at most to find a working day."""
 
@@ -27,7 +26,7 @@ class Calendar:
             return ""
         if day in self.spec.extra_holidays:
             return "a day off of this calendar"
-        if _DAYS[day.weekday()] in self.spec.weekend:
+        if WEEK[day.weekday()] in self.spec.weekend:
             return f"{day:%A}"
         return self.holiday(day)
 
@@ -39,7 +38,7 @@ class Calendar:
 
     def is_weekend(self, day: date) -> bool:
         """Whether the day belongs to the weekend and is not worked."""
-        return _DAYS[day.weekday()] in self.spec.weekend and day not in self.spec.extra_workdays
+        return WEEK[day.weekday()] in self.spec.weekend and day not in self.spec.extra_workdays
 
     def workdays(self, first: date, last: date) -> Sequence[date]:
         """The working days from `first` to `last`, both included."""

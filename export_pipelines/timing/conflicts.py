@@ -13,8 +13,8 @@ from export_pipelines.spec.clock import instant
 from export_pipelines.spec.cron import parse_cron
 from export_pipelines.spec.nominal import times_of_day
 from export_pipelines.spec.schedules import ScheduleSpec
+from export_pipelines.spec.workdays import Calendar
 from export_pipelines.text import counted
-from export_pipelines.timing.calendars import Calendar
 from export_pipelines.timing.changes import Change, changes
 from export_pipelines.timing.crowds import crowds
 from export_pipelines.timing.findings import Conflict

@@ -9,7 +9,6 @@ from itertools import takewhile
 
 from export_pipelines.spec.cron import parse_cron
 from export_pipelines.text import counted
-from export_pipelines.timing.calendars import Calendar
 from export_pipelines.timing.findings import Conflict
 from export_pipelines.timing.fires import fires
 from export_pipelines.timing.ticks import Timing
@@ -47,8 +46,7 @@ def _due(timings: Sequence[Timing], now: datetime) -> dict[str, list[_Due]]:
         readers: dict[str, list[str]] = {}
         for export in timing.exports:
             readers.setdefault(export.spec.source, []).append(export.name)
-        calendar = Calendar(spec) if (spec := timing.exports[0].calendar) else None
-        ticks = fires(timing.schedule, calendar, now, partition=timing.partitioning.kind)
+        ticks = fires(timing.schedule, timing.calendar, now, partition=timing.partitioning.kind)
         for fire in takewhile(lambda fire: fire.instant < now + _AHEAD, ticks):
             for connection, names in readers.items() if not fire.skipped else ():
                 found.setdefault(connection, []).append(_Due(fire.instant, timing, tuple(names)))

@@ -7,7 +7,7 @@ from itertools import islice, pairwise, takewhile
 
 from export_pipelines.spec.nominal import DayTimes
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
-from export_pipelines.timing.calendars import Calendar
+from export_pipelines.spec.workdays import Calendar
 from export_pipelines.timing.fires import Fire, FireDay, fire_days, fires
 
 _TICKS = 100

@@ -20,7 +20,7 @@ def crons(schedule: ScheduleSpec) -> list[str]:
     """Cron expressions, in the schedule's timezone, whose ticks in Dagster hold every tick of the schedule.
 
     They may hold more: what no expression can say, such as the last working day, is asked for every day, and
-    `timing.ticks.batches` gives the reason why nothing is due.
+    `timing.upcoming.asked_at` gives the reason why nothing is due.
     """
     times = times_of_day(schedule)
     found = list(dict.fromkeys(_plain(schedule)))

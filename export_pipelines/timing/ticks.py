@@ -1,4 +1,4 @@
-"""What a tick asks for: which partition of which exports, in which batches."""
+"""Exports that tick together, and the partition that a tick of theirs means."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import date, datetime
 
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.spec.schedules import ScheduleSpec
-from export_pipelines.timing.calendars import Calendar
-from export_pipelines.timing.fires import Fire, fire_at, why_not
+from export_pipelines.spec.workdays import Calendar
+from export_pipelines.timing.fires import Fire
 from export_pipelines.timing.partitions import first_key, last_complete, window_of
 
 
@@ -37,13 +37,16 @@ class Timing:
     partitioning: Partitioning
     exports: Sequence[ResolvedExport]
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What it may be called when it is paused: its own name, and that of its schedule."""
+        return self.name, self.schedule_name
 
-@dataclass(frozen=True)
-class Batch:
-    """One run to request."""
-
-    partition: str
-    exports: Sequence[str]
+    @property
+    def calendar(self) -> Calendar | None:
+        """The schedule's calendar, if it has one."""
+        spec = self.exports[0].calendar
+        return Calendar(spec) if spec else None
 
 
 def timings(exports: Iterable[ResolvedExport]) -> Iterator[Timing]:
@@ -73,40 +76,19 @@ def _suffix(partitioning: Partitioning, group: Iterable[Partitioning]) -> str:
     return f"_{partitioning.kind}" + ("" if partitioning.start == earliest else f"_from_{partitioning.start:%Y%m%d}")
 
 
-def batches(timing: Timing, tick: datetime, *, calendar: Calendar | None) -> list[Batch] | str:
-    """What is requested at `tick` (aware): the last complete partition, or the reason why nothing.
-
-    Dagster may ask at more instants than those at which the schedule ticks; at the others nothing is requested. A tick
-    that a holiday has moved asks for what it would have asked for in its place.
-    """
-    fire = fire_at(timing.schedule, calendar, tick, partition=timing.partitioning.kind)
-    if fire is None:
-        return why_not(timing.schedule, calendar, tick)
-    return requests(timing, fire)
-
-
-def requests(timing: Timing, fire: Fire) -> list[Batch] | str:
-    """What a tick requests: the last complete partition, or the reason why nothing."""
-    partition = partition_of(timing, fire)
-    if fire.skipped:
-        return fire.skipped
-    if partition is None:
-        first = first_key(timing.partitioning.kind, timing.partitioning.start, timing.partitioning.timezone)
-        return f"partition {_complete(timing, fire)} lies before the first one, {first}"
-    names = [export.name for export in timing.exports]
-    size = timing.schedule.batch_size
-    return [Batch(partition, names[i : i + size]) for i in range(0, len(names), size)]
-
-
 def partition_of(timing: Timing, fire: Fire) -> str | None:
     """The partition of a tick, whether or not it is skipped; None if it lies before the first one."""
     kind, timezone = timing.partitioning.kind, timing.partitioning.timezone
-    partition = _complete(timing, fire)
-    first = first_key(kind, timing.partitioning.start, timezone)
+    partition, first = complete(timing, fire), first_partition(timing)
     return partition if window_of(kind, partition, timezone).utc() >= window_of(kind, first, timezone).utc() else None
 
 
-def _complete(timing: Timing, fire: Fire) -> str:
+def first_partition(timing: Timing) -> str:
+    """The first partition of its exports."""
+    return first_key(timing.partitioning.kind, timing.partitioning.start, timing.partitioning.timezone)
+
+
+def complete(timing: Timing, fire: Fire) -> str:
     """The last partition that was complete where the tick was meant to be, or came, if that was earlier."""
     moment = min(fire.instant, fire.nominal, key=datetime.timestamp)
     return last_complete(timing.partitioning.kind, moment, timing.partitioning.timezone)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from export_pipelines.timing.calendars import Calendar
-from export_pipelines.timing.fires import Fire, fires, fires_before
-from export_pipelines.timing.ticks import Timing, partition_of, requests
+from export_pipelines.spec.workdays import Calendar
+from export_pipelines.timing.fires import Fire, fire_at, fires, fires_before, why_not
+from export_pipelines.timing.ticks import Timing, complete, first_partition, partition_of
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,40 @@ class Upcoming:
 
 def upcoming(timing: Timing, after: datetime) -> Iterator[Upcoming]:
     """The ticks strictly after `after` (aware), ascending; endless, unless the schedule ends."""
-    calendar = _calendar(timing)
+    calendar = timing.calendar
     for fire in fires(timing.schedule, calendar, after, partition=timing.partitioning.kind):
         yield _asked(timing, fire, calendar)
 
 
 def past(timing: Timing, before: datetime) -> Iterator[Upcoming]:
     """The ticks strictly before `before` (aware) of the last ten years, descending."""
-    calendar = _calendar(timing)
+    calendar = timing.calendar
     for fire in fires_before(timing.schedule, calendar, before, partition=timing.partitioning.kind):
         yield _asked(timing, fire, calendar)
 
 
-def _calendar(timing: Timing) -> Calendar | None:
-    spec = timing.exports[0].calendar
-    return Calendar(spec) if spec else None
+def asked_at(timing: Timing, tick: datetime) -> Upcoming:
+    """What is asked for at `tick` (aware): a partition, or why nothing.
+
+    Dagster may ask at more instants than those at which the schedule ticks; at the others nothing is asked for. A tick
+    that a holiday has moved asks for what it would have asked for in its place.
+    """
+    calendar = timing.calendar
+    fire = fire_at(timing.schedule, calendar, tick, partition=timing.partitioning.kind)
+    if fire is None:
+        return Upcoming(tick, None, why_not(timing.schedule, calendar, tick), "")
+    return _asked(timing, fire, calendar)
 
 
 def _asked(timing: Timing, fire: Fire, calendar: Calendar | None) -> Upcoming:
-    planned = requests(timing, fire)
-    day_off = calendar.day_off(fire.nominal.date()) if calendar else ""
+    meant, skipped = partition_of(timing, fire), fire.skipped
+    if meant is None and not skipped:
+        skipped = f"partition {complete(timing, fire)} lies before the first one, {first_partition(timing)}"
     return Upcoming(
         tick=fire.instant,
-        partition=None if isinstance(planned, str) else planned[0].partition,
-        skipped=planned if isinstance(planned, str) else "",
-        day_off=day_off,
-        meant=partition_of(timing, fire),
+        partition=None if skipped else meant,
+        skipped=skipped,
+        day_off=calendar.day_off(fire.nominal.date()) if calendar else "",
+        meant=meant,
         moved_from=fire.nominal if fire.moved else None,
     )

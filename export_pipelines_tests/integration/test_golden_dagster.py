@@ -12,11 +12,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from export_pipelines.orchestration.build import build_definitions
 from export_pipelines.project import Project
-from export_pipelines.spec.workdays import Calendar
 from export_pipelines.timing.changes import changes
 from export_pipelines.timing.partitions import keys_between, window_of
-from export_pipelines.timing.ticks import Timing, batches, timings
-from export_pipelines.timing.upcoming import upcoming
+from export_pipelines.timing.ticks import Timing, timings
+from export_pipelines.timing.upcoming import asked_at, upcoming
 from export_pipelines_tests.projects import project
 from export_pipelines_tests.timing_oracle import COUNTRIES
 from export_pipelines_tests.timing_tables import TIMINGS, YEARS, partition_of
@@ -73,10 +72,6 @@ def interesting(zone: str) -> Iterator[tuple[datetime, datetime]]:
         yield month - DAY, month + DAY
 
 
-def calendar_of(timing: Timing) -> Calendar | None:
-    return Calendar(timing.exports[0].calendar) if timing.exports[0].calendar else None
-
-
 @pytest.mark.parametrize("zone", YEARS)
 def test_dagsters_ticks_do_what_is_due_and_nothing_else(
     made: Project, repository: dg.RepositoryDefinition, zone: str
@@ -88,9 +83,9 @@ def test_dagsters_ticks_do_what_is_due_and_nothing_else(
         for begin, end in interesting(zone):
             asked = {}
             for tick in dagsters(schedule, begin, end):
-                plan = batches(timing, tick, calendar=calendar_of(timing))
-                if not isinstance(plan, str):
-                    asked[tick.timestamp()] = plan[0].partition
+                plan = asked_at(timing, tick)
+                if plan.partition is not None:
+                    asked[tick.timestamp()] = plan.partition
             ours = takewhile(lambda entry: entry.tick < end, upcoming(timing, begin - timedelta(seconds=1)))  # noqa: B023
             assert asked == {entry.tick.timestamp(): entry.partition for entry in ours if entry.partition}, timing.name
             requested += len(asked)
@@ -109,15 +104,15 @@ def test_a_tick_that_dagster_evaluates_requests_the_partition_or_says_why_not(
     for timing in timing_of(made, zone):
         schedule = repository.get_schedule_def(timing.name)
         for tick in dagsters(schedule, begin, begin + 2 * DAY):
-            plan = batches(timing, tick, calendar=calendar_of(timing))
+            plan = asked_at(timing, tick)
             with dg.build_schedule_context(
                 instance=instance, scheduled_execution_time=tick, repository_def=repository
             ) as context:
                 result = schedule.evaluate_tick(context)
-            if isinstance(plan, str):
-                assert (result.run_requests, result.skip_message) == ([], plan)
+            if plan.partition is None:
+                assert (result.run_requests, result.skip_message) == ([], plan.skipped)
             else:
-                assert [request.partition_key for request in result.run_requests] == [plan[0].partition]
+                assert [request.partition_key for request in result.run_requests] == [plan.partition]
                 break  # the next one would wait until this run has ended
 
 
@@ -147,13 +142,13 @@ def test_in_a_year_each_partition_that_is_due_is_requested_exactly_once(
     (timing,) = timings(loaded.specs.exports.values())
     (definition,) = (d for d in build_definitions(loaded).get_repository_def().schedule_defs if d.name == timing.name)
     begin, end = datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
-    calendar = calendar_of(timing)
+    calendar = timing.calendar
     asked = []
     for tick in dagsters(definition, begin, end):
-        plan = batches(timing, tick, calendar=calendar)
-        if not isinstance(plan, str):
-            asked.append(plan[0].partition)
-            assert window_of(partition, plan[0].partition, "Europe/Berlin").end.timestamp() <= tick.timestamp()
+        plan = asked_at(timing, tick)
+        if plan.partition is not None:
+            asked.append(plan.partition)
+            assert window_of(partition, plan.partition, "Europe/Berlin").end.timestamp() <= tick.timestamp()
             assert spec.get("on_holiday") == "run" or not (calendar and calendar.day_off(tick.date()))
     expected = set(keys_between(partition, asked[0], asked[-1], "Europe/Berlin"))
     once = list(dict.fromkeys(asked)) if isinstance(spec.get("time"), list) else asked

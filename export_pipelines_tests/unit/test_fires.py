@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
-from export_pipelines.timing.calendars import Calendar
+from export_pipelines.spec.workdays import Calendar
 from export_pipelines.timing.fires import Fire, fire_at, fires, fires_before, why_not
 from export_pipelines.timing.recurrence import crons
 
