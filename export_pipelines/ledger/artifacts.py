@@ -69,6 +69,7 @@ def _values(row: ArtifactRow) -> dict[str, Any]:
     return {
         **manifest.model_dump(include={"artifact_id", "export", "partition", "scheduled_at", "run_id", "created_at"}),
         **manifest.model_dump(include={"spec_sha256", "row_limit", "seconds"}),
+        **manifest.model_dump(include={"last_partition", "corrects"}),
         "window_start": manifest.window.start,
         "window_end": manifest.window.end,
         "store": row.store,

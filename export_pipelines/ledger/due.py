@@ -16,7 +16,7 @@ from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, artifacts, due, runs
 
 State = Literal["due", "done", "skipped", "given_up"]
-Cause = Literal["holiday", "paused", "misfire", "overlap", "empty", "changed"]
+Cause = Literal["holiday", "paused", "misfire", "overlap", "dependency", "condition", "changed", "person"]
 Asker = Literal["schedule", "catch_up"]
 
 _CHUNK = 500
@@ -171,15 +171,22 @@ def settle(ledger: Ledger) -> None:
     if done or empty:
         over = {"requested_at": None, "next_attempt_at": None}
         with ledger.write() as connection:
-            _set(connection, set(empty) - set(done), {**over, "state": "skipped", "cause": "empty", "reason": _EMPTY})
+            _set(
+                connection, set(empty) - set(done), {**over, "state": "skipped", "cause": "condition", "reason": _EMPTY}
+            )
             _set(connection, done, {**over, "state": "done", "cause": None, "reason": None})
 
 
 def is_published() -> ColumnElement[bool]:
-    """Whether the row's partition has a complete artifact; its files may have been deleted since."""
+    """Whether the row's partition has a complete artifact, of its own or that combines several.
+
+    Its files may have been deleted since.
+    """
     c = artifacts.c
     complete = or_(c.created_at >= c.window_end, c.scheduled_at.is_not(None))  # not of a partition that had not ended
-    return exists().where(c.export == due.c.export, c.partition == due.c.partition, c.row_limit.is_(None), complete)
+    of_export = (c.export == due.c.export, c.row_limit.is_(None), complete)
+    combined = (c.last_partition >= due.c.partition, c.partition <= due.c.partition)
+    return or_(exists().where(*of_export, c.partition == due.c.partition), exists().where(*of_export, *combined))
 
 
 def is_empty() -> ColumnElement[bool]:

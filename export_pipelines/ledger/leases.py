@@ -1,4 +1,4 @@
-"""Leases: one publisher per (export, partition), with a fencing number that only grows."""
+"""Leases: one publisher per (export, partition), or per export, with a fencing number that only grows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, text, true, update
 
 from export_pipelines.crash import passing
 from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
@@ -19,6 +19,9 @@ from export_pipelines.ledger.holder import holder_of_this_process, is_dead
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
 from export_pipelines.spec.naming import safe_partition
+
+WHOLE = "*"
+"""In place of a partition: the whole export. Nobody else can have the lease of any of its partitions meanwhile."""
 
 _POLL_SECONDS = 0.2
 _log = logging.getLogger(__name__)
@@ -33,6 +36,9 @@ _TAKE = text(
     returning fence
     """
 )
+
+_ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended(:export, 7015))")
+"""Two who take leases that exclude each other do not see each other's before they commit."""
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Lease:
         """Raises LeaseLostError if another run took over."""
         if self._lost:
             raise LeaseLostError(
-                f"export {self.export}, partition {self.partition}: another run took over, or this one was given up, "
+                f"{_what(self.export, self.partition)}: another run took over, or this one was given up, "
                 "because it did not answer",
                 hint="Nothing was published by this run; look at the other run's result",
             )
@@ -99,7 +105,7 @@ class Lease:
 
 
 def acquire(ledger: Ledger, export: str, partition: str, *, ttl_seconds: float, wait_seconds: float) -> Lease:
-    """The lease of the partition, waiting for at most `wait_seconds` while another run holds it.
+    """The lease of the partition, or of the WHOLE export, waiting at most `wait_seconds` while another run holds it.
 
     A holder that stopped renewing for `ttl_seconds`, or that is seen to have died on this machine, is overtaken.
     Raises LeaseHeldError if the wait was not long enough.
@@ -113,15 +119,19 @@ def acquire(ledger: Ledger, export: str, partition: str, *, ttl_seconds: float, 
             return Lease(ledger, export, partition, fence, holder, ttl_seconds)
         if time.monotonic() > deadline:
             raise LeaseHeldError(
-                f"export {export}, partition {partition} is being published by {other}",
+                f"{_what(export, partition)} is being published by {other}",
                 hint=f"Waited {wait_seconds:g} s (EXPORT_LEASE_WAIT_SECONDS); run it again when that run has ended",
             )
         time.sleep(_POLL_SECONDS)
 
 
+def _what(export: str, partition: str) -> str:
+    return f"export {export}" + ("" if partition == WHOLE else f", partition {partition}")
+
+
 @dataclass(frozen=True)
 class Held:
-    """A partition that somebody is publishing."""
+    """A partition that somebody is publishing, or the WHOLE export."""
 
     export: str
     partition: str
@@ -144,15 +154,16 @@ def free(ledger: Ledger, holders: Collection[str]) -> int:
         held = connection.execute(select(leases).where(leases.c.holder.in_(holders))).all()
         lost = [row for row in held if row.expires_at < now or is_dead(row.holder)]
         for row in lost:
-            this = (leases.c.export == row.export, leases.c.partition == row.partition, leases.c.fence == row.fence)
-            connection.execute(update(leases).where(*this).values(holder=None, expires_at=0.0))
+            connection.execute(update(leases).where(*_as_read(row)).values(holder=None, expires_at=0.0))
         return len(lost)
 
 
 def _take(
     ledger: Ledger, connection: Connection, export: str, partition: str, *, holder: str, ttl_seconds: float
 ) -> tuple[int | None, str]:
-    """The fence and "", or None and who holds the lease."""
+    """The fence and "", or None and who holds the lease, or one that excludes it."""
+    if holding := _clear(ledger, connection, export, partition):
+        return None, holding
     key = (leases.c.export == bindparam("export"), leases.c.partition == bindparam("partition"))
     names = {"export": export, "partition": partition}
     other = connection.execute(select(leases.c.holder).where(*key), names).scalar() or ""
@@ -160,6 +171,29 @@ def _take(
     values = {**names, "holder": holder, "now": now, "expires_at": now + ttl_seconds}
     fence = connection.execute(_TAKE, {**values, "dead": other if is_dead(other) else ""}).scalar()
     return fence, other
+
+
+def _clear(ledger: Ledger, connection: Connection, export: str, partition: str) -> str | None:
+    """End the lost leases that exclude this one, so that their holders cannot publish; or who holds such a lease."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.execute(_ONE_AT_A_TIME, {"export": export})
+    excluding = leases.c.partition != WHOLE if partition == WHOLE else leases.c.partition == WHOLE
+    held = leases.c.export == export, excluding, leases.c.holder.is_not(None)
+    rows = connection.execute(select(leases).where(*held)).all()
+    now = ledger.now(connection) if rows else 0.0
+    for row in rows:
+        lost = true() if is_dead(row.holder) else leases.c.expires_at < now
+        ended = update(leases).where(*_as_read(row), lost).values(holder=None, expires_at=0.0)
+        if connection.execute(ended).rowcount == 0:
+            holder: str = row.holder
+            return holder
+    return None
+
+
+def _as_read(row: Row[Any]) -> tuple[ColumnElement[bool], ...]:
+    """Whether it is still the lease of the same run."""
+    c = leases.c
+    return c.export == row.export, c.partition == row.partition, c.fence == row.fence, c.holder == row.holder
 
 
 def partition_of(ledger: Ledger, export: str, segment: str) -> str | None:

@@ -25,6 +25,11 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "drop table if exists export_watches",  # it only held since when timings are watched: they are watched anew
         "create index export_leases_by_expiry on export_leases (expires_at)",
     ),
+    5: (
+        "alter table export_artifacts add column last_partition varchar(63)",
+        "alter table export_artifacts add column corrects varchar(32)",
+        "create index export_artifacts_combined on export_artifacts (export, last_partition)",
+    ),
 }
 """Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-VERSION = 5
+VERSION = 6
 metadata = MetaData()
 
 
@@ -52,6 +52,7 @@ artifacts = Table(
     Column("artifact_id", String(32), primary_key=True),
     Column("export", String(63), nullable=False),
     Column("partition", String(63), nullable=False),
+    Column("last_partition", String(63)),  # where it combines several: the last of them
     Column("window_start", Instant, nullable=False),
     Column("window_end", Instant, nullable=False),
     Column("scheduled_at", Instant),
@@ -69,7 +70,9 @@ artifacts = Table(
     Column("verified_at", Instant),  # when its files were last read again and found as they were written
     Column("damaged_at", Instant),  # when they were found otherwise; None once they are right again
     Column("deleted_at", Instant),  # the row stays: it proves what there was
+    Column("corrects", String(32)),  # the artifact of the same partition that it replaces
     Index("export_artifacts_by_partition", "export", "partition", "created_at"),
+    Index("export_artifacts_combined", "export", "last_partition"),
     Index("export_artifacts_by_run", "run_id"),
     Index("export_artifacts_by_time", "created_at", "export", "partition", "rows", "bytes"),  # sums read nothing else
 )
@@ -218,7 +221,7 @@ due = Table(
     Column("schedule", String(63), nullable=False),
     Column("tick", Instant, nullable=False),  # that asked for the partition first
     Column("state", String(16), nullable=False),  # due | done | skipped | given_up
-    Column("cause", String(16)),  # of a skip: holiday | paused | misfire | overlap | empty | changed
+    Column("cause", String(16)),  # of a skip: see `due.Cause`
     Column("reason", Text),  # the same in words; of what was given up, the last error
     Column("attempts", Integer, nullable=False),  # requests that were made
     Column("failures", Integer, nullable=False),  # attempts that ended without publishing

@@ -40,8 +40,10 @@ def active_exports(project: Project, instance: dg.DagsterInstance, now: datetime
         for name in planned - over:
             active.setdefault(name, []).append(Active(run.run_id, run.tags.get(PARTITION), alone=len(planned) == 1))
     for lease in leases.held(project.ledger):
-        if all(one.partition != lease.partition for one in active.get(lease.export, ())):
-            active.setdefault(lease.export, []).append(Active("exports run", lease.partition, alone=False))
+        partition = None if lease.partition == leases.WHOLE else lease.partition
+        known = {one.partition for one in active.get(lease.export, ())}
+        if not known or partition not in {None, *known}:
+            active.setdefault(lease.export, []).append(Active("exports run", partition, alone=False))
     return active
 
 

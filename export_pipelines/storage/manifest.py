@@ -61,6 +61,15 @@ class CheckResult(_Part):
     """The numbers behind it: finite ones, or text where a number would lose digits."""
 
 
+class Watermark(_Part):
+    """Which rows of a dataset an artifact holds: those above `after`, up to `up_to`, both as text."""
+
+    column: str
+    type: str = Field(description="Arrow type of the column")
+    after: str | None = Field(description="None if there was no bound")
+    up_to: str | None = Field(description="The highest value; `after` if there were no rows")
+
+
 class Manifest(_Part):
     """Everything about an artifact that can be checked later without a database."""
 
@@ -68,6 +77,7 @@ class Manifest(_Part):
     artifact_id: str
     export: str
     partition: str
+    last_partition: str | None = Field(None, description="Set when it combines several partitions: the last of them")
     window: WindowUtc
     scheduled_at: datetime | None
     run_id: str
@@ -79,6 +89,9 @@ class Manifest(_Part):
     files: list[FileEntry]
     schemas: dict[str, list[Column]]
     checks: list[CheckResult] = Field(default_factory=list)
+    corrects: str | None = Field(None, description="The artifact of the same partition that this one replaces")
+    content_sha256: str | None = Field(None, description="Of the values, where only changed ones are published")
+    watermarks: dict[str, Watermark] = Field(default_factory=dict, description="Dataset -> what it holds")
 
     @property
     def good(self) -> bool:

@@ -191,7 +191,7 @@ def test_only_one_asks_for_the_same_tick(make: Make) -> None:
         assert due.claim(connection, [ask(tick=TICK + HOUR)], TICK) == {"a"}, "a later tick asks anew"
 
 
-@pytest.mark.parametrize("cause", ["paused", "misfire", "overlap", "empty"])
+@pytest.mark.parametrize("cause", ["paused", "misfire", "overlap", "condition"])
 def test_what_is_skipped_is_not_requested_for_the_same_tick_but_for_a_later_one(make: Make, cause: Any) -> None:
     made = make({"a": hourly()})
     with made.ledger.write() as connection:
@@ -227,7 +227,7 @@ def test_a_run_that_found_no_rows_settles_what_was_due_before(make: Make) -> Non
         runs.finish(made.ledger, number, "skipped", rows=0)
         due.settle(made.ledger)
         assert only(made).state == state
-    assert only(made).cause == "empty"
+    assert only(made).cause == "condition"
 
 
 def test_the_newest_row_is_looked_at_however_many_there_are(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from export_pipelines.errors import LeaseHeldError, LeaseLostError
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
-from export_pipelines.ledger.leases import acquire, free
+from export_pipelines.ledger.leases import WHOLE, acquire, free, held
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
 
@@ -167,3 +168,63 @@ def test_holders_of_other_machines_are_never_declared_dead() -> None:
     assert not is_dead(f"{host}/another-boot:1/{pid}/1{started}")
     assert not is_dead("")
     assert not is_dead("nonsense")
+
+
+def take_whole(ledger: Ledger, *, ttl: float = 30, wait: float = 0):
+    return acquire(ledger, "students", WHOLE, ttl_seconds=ttl, wait_seconds=wait)
+
+
+def test_a_whole_export_and_its_partitions_exclude_each_other(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with take(ledger), pytest.raises(LeaseHeldError, match="export students is being published by"):
+        take_whole(ledger)
+    with take_whole(ledger):
+        with pytest.raises(LeaseHeldError, match="students, partition 2026-01-01"):
+            take(ledger)
+        with pytest.raises(LeaseHeldError):
+            take_whole(ledger)
+        with acquire(ledger, "grades", "2026-01-01", ttl_seconds=30, wait_seconds=0):
+            assert {(one.export, one.partition) for one in held(ledger)} == {
+                ("students", "*"),
+                ("grades", "2026-01-01"),
+            }
+    with take(ledger):
+        pass
+
+
+@pytest.mark.parametrize(("first", "second"), [(take, take_whole), (take_whole, take)])
+def test_a_stale_holder_is_fenced_off_by_a_lease_that_excludes_its_own(
+    ledger_url: str, first: Any, second: Any
+) -> None:
+    ledger = Ledger(ledger_url)
+    stale = first(ledger, ttl=-1)
+    with second(ledger), pytest.raises(LeaseLostError), stale.fenced():
+        pass
+    with pytest.raises(LeaseLostError), stale.fenced():
+        pass
+
+
+def test_of_many_who_take_a_partition_or_the_whole_export_no_two_that_exclude_each_other_succeed(
+    ledger_url: str,
+) -> None:
+    partitions = ["2026-01-01", "2026-01-02", WHOLE, "2026-01-03", WHOLE, "2026-01-04"]
+    for round_ in range(10):
+        export, start, taken = f"export_{round_}", threading.Barrier(len(partitions)), []
+
+        def _take(partition: str, export: str = export, start: Any = start, taken: Any = taken) -> None:
+            ledger = Ledger(ledger_url)
+            start.wait()
+            try:
+                taken.append((partition, acquire(ledger, export, partition, ttl_seconds=30, wait_seconds=0)))
+            except LeaseHeldError:
+                pass
+            finally:
+                ledger.close()
+
+        threads = [threading.Thread(target=_take, args=(partition,)) for partition in partitions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = [name for name, _ in taken]
+        assert names == [WHOLE] or (names and WHOLE not in names)
