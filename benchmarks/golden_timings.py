@@ -81,7 +81,7 @@ def check_dagster(schedule: ScheduleSpec, chance: random.Random) -> tuple[int, l
     begin = datetime(chance.choice((2018, 2026, 2027)), chance.randrange(1, 13), chance.randrange(1, 28), tzinfo=UTC)
     end = begin + timedelta(days=DAYS)
     calendar = BERLIN if schedule.calendar else None
-    kind = chance.choice(("hourly", "daily", "weekly", "monthly"))
+    kind = chance.choice(("hourly", "daily", "weekly", "monthly", "quarterly", "yearly"))
     ours = [
         fire.instant for fire in takewhile(lambda f: f.instant <= end, fires(schedule, calendar, begin, partition=kind))
     ]

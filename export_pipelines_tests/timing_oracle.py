@@ -119,6 +119,10 @@ def label(kind: str, local: datetime) -> tuple[object, ...]:
         return (day - timedelta(days=day.weekday()),)
     if kind == "monthly":
         return (day.replace(day=1),)
+    if kind == "quarterly":
+        return (day.year, (day.month + 2) // 3)
+    if kind == "yearly":
+        return (day.year,)
     return (day,) if kind == "daily" else (day, local.hour)
 
 

@@ -32,6 +32,10 @@ def _any_day(_day: date) -> bool:
     return True
 
 
+def _first_of_quarter(day: date) -> bool:
+    return day.day == 1 and day.month % 3 == 1
+
+
 def _end_of_month(day: date) -> bool:
     return day.day == 31 or (day + timedelta(days=1)).day == 1
 
@@ -52,6 +56,18 @@ TIMINGS = [
         lambda zone: oracle.daily_at(2, 30, _end_of_month),
     ),
     Row(
+        "quarterly",
+        {"every": "quarter", "day": 1, "time": "02:30"},
+        "quarterly",
+        lambda zone: oracle.daily_at(2, 30, _first_of_quarter),
+    ),
+    Row(
+        "yearly",
+        {"cron": "30 0 1 1 *"},
+        "yearly",
+        lambda zone: oracle.daily_at(0, 30, lambda day: (day.month, day.day) == (1, 1)),
+    ),
+    Row(
         "workdays",
         {"every": "working day", "time": "23:30", "calendar": "national"},
         "daily",
@@ -66,7 +82,7 @@ TIMINGS = [
 ]
 """The times of day are those at which clocks are changed, somewhere."""
 
-YEARS = {zone: (2018, 2018) if zone == "America/Sao_Paulo" else (2025, 2027) for zone in oracle.COUNTRIES}
+YEARS = {zone: (2018, 2020) if zone == "America/Sao_Paulo" else (2025, 2027) for zone in oracle.COUNTRIES}
 """Sao Paulo changed its clocks at midnight, for the last time in 2018 and 2019."""
 
 
@@ -94,7 +110,7 @@ def compare(row: Row, zone: str, minutes: list[oracle.Shown]) -> tuple[int, int]
     running = [fire.instant.astimezone(UTC) for fire in ours if not fire.skipped]
     assert running == expected, first_difference(running, expected)
     asked = list(_asked(kind, zone, minutes, running))
-    if row.name in ("hourly", "daily", "weekly", "monthly") and kind == row.partition:
+    if row.name == row.partition == kind:
         assert all(early[1] == late[0] for early, late in pairwise(asked)), "gaps or overlaps"
         assert len(set(asked)) == len(asked)
     return len(running), len(asked)

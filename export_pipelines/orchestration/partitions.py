@@ -10,15 +10,18 @@ from export_pipelines.timing.partitions import FORMATS
 from export_pipelines.timing.ticks import Partitioning
 
 _MONDAY = 1
+_CRONS = {"minutely": "* * * * *", "quarterly": "0 0 1 1,4,7,10 *", "yearly": "0 0 1 1 *"}
+"""Kinds for which Dagster has no class of its own."""
 
 
 @cache
 def partitions_def(partitioning: Partitioning) -> dg.TimeWindowPartitionsDefinition:
     """The definition whose keys and windows are those of `timing.partitions`."""
     start, timezone = partitioning.start.isoformat(), partitioning.timezone
-    if partitioning.kind == "minutely":
+    if cron := _CRONS.get(partitioning.kind):
+        fmt = FORMATS[partitioning.kind]
         return dg.TimeWindowPartitionsDefinition(
-            cron_schedule="* * * * *", start=f"{start}-00:00", fmt=FORMATS["minutely"], timezone=timezone
+            cron_schedule=cron, start=partitioning.start.strftime(fmt), fmt=fmt, timezone=timezone
         )
     if partitioning.kind == "hourly":
         return dg.HourlyPartitionsDefinition(start_date=f"{start}-00:00", timezone=timezone)

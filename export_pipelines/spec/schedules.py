@@ -27,7 +27,7 @@ __all__ = [
     "check_timezone",
 ]
 
-PartitionKind = Literal["minutely", "hourly", "daily", "weekly", "monthly"]
+PartitionKind = Literal["minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
 Period = Literal["hour", "day", "week", "month", "quarter", "working day"]
 
 PRESETS = {"hourly": "5 * * * *", "daily": "0 2 * * *", "weekly": "0 3 * * 1", "monthly": "0 4 1 * *"}

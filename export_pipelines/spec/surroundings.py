@@ -15,7 +15,10 @@ from export_pipelines.spec.workdays import Calendar
 MOST_PARTITIONS = 100_000
 """Partitions of an asset beyond which Dagster becomes slow."""
 
-_PER_DAY = {"minutely": 24 * 60, "hourly": 24, "daily": 1, "weekly": 1 / 7, "monthly": 1 / 31}
+_PER_DAY = {
+    "minutely": 24 * 60, "hourly": 24, "daily": 1, "weekly": 1 / 7, "monthly": 1 / 31, "quarterly": 1 / 92,
+    "yearly": 1 / 366,
+}  # fmt: skip
 
 
 def check_interval(entry: Entry, schedule: ScheduleSpec, *, path: SpecPath, minutes: float) -> None:

@@ -15,11 +15,19 @@ FORMATS = {
     "daily": "%Y-%m-%d",
     "weekly": "%Y-%m-%d",
     "monthly": "%Y-%m-%d",
+    "quarterly": "%Y-%m-%d",
+    "yearly": "%Y-%m-%d",
 }
-"""Partition kind -> format of its keys. A weekly key is its Monday, a monthly key the first of the month."""
+"""Partition kind -> format of its keys. A weekly key is its Monday, that of a month, quarter or year its first day."""
 
 _LENGTHS = {"minutely": timedelta(minutes=1), "hourly": timedelta(hours=1)}
 """Kinds whose windows have a length in real time."""
+
+_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
+"""Kinds whose windows are whole months."""
+
+_INTO_THE_NEXT = {"daily": 1, "weekly": 7, "monthly": 32, "quarterly": 95, "yearly": 370}
+"""Days from the beginning of a window that lead into the following one, however long it is."""
 
 _HINTS = {
     "minutely": "a minute, such as 2026-01-31-13:05",
@@ -27,6 +35,8 @@ _HINTS = {
     "daily": "a day, such as 2026-01-31",
     "weekly": "the Monday of a week, such as 2026-01-26",
     "monthly": "the first day of a month, such as 2026-01-01",
+    "quarterly": "the first day of a quarter, such as 2026-04-01",
+    "yearly": "the first day of a year, such as 2026-01-01",
 }
 
 
@@ -100,7 +110,8 @@ def first_day(kind: str, day: date) -> date:
     """The day on which the window begins that holds the day's last moment."""
     if kind == "weekly":
         return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if kind == "monthly" else day
+    months = _MONTHS.get(kind)
+    return day.replace(month=(day.month - 1) // months * months + 1, day=1) if months else day
 
 
 def _floor(kind: str, local: datetime) -> datetime:
@@ -115,6 +126,4 @@ def _next(kind: str, start: datetime) -> datetime:
     """The start of the following window: calendar days have 23 to 25 hours, so days are added to local time."""
     if kind in _LENGTHS:
         return (start.astimezone(UTC) + _LENGTHS[kind]).astimezone(start.tzinfo)
-    if kind == "monthly":
-        return _floor("monthly", start + timedelta(days=32))
-    return start + timedelta(days=7 if kind == "weekly" else 1)
+    return _floor(kind, start + timedelta(days=_INTO_THE_NEXT[kind]))

@@ -125,6 +125,8 @@ def test_a_tick_that_dagster_evaluates_requests_the_partition_or_says_why_not(
         ({"every": "month", "day": 1, "time": "02:30", "on_holiday": "previous"}, "monthly", False),
         ({"every": "month", "day": "last", "time": "02:30", "on_holiday": "next"}, "monthly", False),
         ({"every": "month", "working_day": "last", "time": "02:30"}, "monthly", False),
+        ({"every": "quarter", "day": 1, "time": "02:30", "on_holiday": "next"}, "quarterly", False),
+        ({"every": "quarter", "working_day": "last", "time": "02:30"}, "quarterly", False),
         ({"every": "week", "weekday": "sun", "time": "23:30", "on_holiday": "next"}, "weekly", False),
         ({"every": "week", "weekday": "mon", "time": "02:30", "on_holiday": "previous"}, "weekly", False),
         ({"cron": ["30 2 * * 1-5", "0 9 * * 0,6"], "on_holiday": "run"}, "daily", False),

@@ -106,12 +106,17 @@ def test_a_late_partition_is_one_event_however_often_it_is_seen(tmp_path: Path) 
     assert keys[0] == keys[1] != keys[2]
 
 
-@pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly"])
+@pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly", "quarterly"])
 def test_other_partitions(tmp_path: Path, kind: str) -> None:
-    cron = {"hourly": "5 * * * *", "weekly": "0 3 * * 1", "monthly": "0 4 1 * *"}[kind]
+    cron = {"hourly": "5 * * * *", "weekly": "0 3 * * 1"}.get(kind, "0 4 1 * *")
     mine = made(tmp_path, {"cron": cron, "deadline_minutes": 30}, partition=kind)
     at(mine, "2026-03-15T12:00:00+00:00")
-    expected = {"hourly": "2026-04-08-10:00", "weekly": "2026-03-30", "monthly": "2026-03-01"}[kind]
+    expected = {
+        "hourly": "2026-04-08-10:00",
+        "weekly": "2026-03-30",
+        "monthly": "2026-03-01",
+        "quarterly": "2026-01-01",
+    }[kind]
     found = at(mine, "2026-04-08T12:00:00+00:00")
     assert found.late
     assert found.due is not None

@@ -110,6 +110,8 @@ def test_the_reason_names_the_tick_that_stands_for_another() -> None:
     [
         (1, "next", "monthly", ["01-04 07:00 from 01-01", "02-01 07:00", "03-01 07:00"]),
         (1, "previous", "monthly", ["01-04 07:00 from 01-01", "02-01 07:00", "03-01 07:00"]),
+        (1, "previous", "quarterly", ["01-04 07:00 from 01-01", "02-01 07:00", "03-01 07:00"]),
+        (1, "previous", "yearly", ["01-04 07:00 from 01-01", "02-01 07:00", "03-01 07:00"]),
         (1, "previous", "weekly", ["12-31 07:00 from 01-01", "02-01 07:00", "03-01 07:00"]),
         ("last", "previous", "monthly", ["12-31 07:00", "01-29 07:00 from 01-31", "02-26 07:00 from 02-28"]),
         ("last", "next", "monthly", ["12-31 07:00", "02-01 07:00 from 01-31", "03-01 07:00 from 02-28"]),
@@ -228,7 +230,7 @@ _ZONES = st.sampled_from(
     _KEYS,
     _ZONES,
     st.sampled_from(["skip", "next", "previous", "run"]),
-    st.sampled_from(["hourly", "daily", "weekly", "monthly"]),
+    st.sampled_from(["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]),
     st.datetimes(datetime(2018, 1, 1), datetime(2029, 1, 1)),  # noqa: DTZ001
 )
 def test_dagster_asks_at_every_tick_and_holidays_are_kept(

@@ -30,6 +30,7 @@ OTHER_ZONES = [
     *("Antarctica/Troll", "America/St_Johns", "Asia/Tehran", "Asia/Gaza", "Atlantic/Azores", "Pacific/Kiritimati"),
 ]
 
+LONG = ("quarterly", "yearly")
 FIRST = date(2026, 2, 15)  # a Sunday
 UNTIL = datetime(2026, 12, 15, 9, 30, tzinfo=UTC)
 CHANGES = [datetime(2026, month, day) for month, day in [(3, 8), (3, 29), (4, 5), (9, 27), (10, 25), (11, 1)]]  # noqa: DTZ001
@@ -41,6 +42,8 @@ def dagsters(kind: str, zone: str) -> dg.TimeWindowPartitionsDefinition:
         return dg.HourlyPartitionsDefinition(start_date=f"{start}-00:00", timezone=zone)
     if kind == "weekly":
         return dg.WeeklyPartitionsDefinition(start_date=start, timezone=zone, day_offset=1)
+    if kind in LONG:  # Dagster has no classes for them
+        return partitions_def(Partitioning(kind, zone, FIRST))
     return {"daily": dg.DailyPartitionsDefinition, "monthly": dg.MonthlyPartitionsDefinition}[kind](
         start_date=start, timezone=zone
     )
@@ -74,6 +77,21 @@ class TestDagster:
                     theirs = definition.get_last_partition_key()
                 if theirs is not None:  # before the first window has ended there is none
                     assert last_complete(kind, instant, zone) == theirs, instant
+
+
+@pytest.mark.parametrize("zone", [*ZONES, *MIDNIGHT_ZONES, *QUARTER_ZONES, *OTHER_ZONES, "America/Asuncion"])
+@pytest.mark.parametrize("kind", LONG)
+def test_quarters_and_years_are_dagsters(kind: str, zone: str) -> None:
+    """Clocks of Asuncion jumped over the first minute of the last quarter of 2017."""
+    first, until = date(2008, 2, 15), datetime(2036, 1, 1, 12, tzinfo=UTC)
+    definition = partitions_def(Partitioning(kind, zone, first))
+    theirs = definition.get_partition_keys(current_time=until)
+    assert list(keys_between(kind, first_key(kind, first, zone), last_complete(kind, until, zone), zone)) == theirs
+    assert len(theirs) == {"quarterly": 4 * 28 - 1, "yearly": 27}[kind]
+    for key in theirs:
+        window = definition.time_window_for_partition_key(key)
+        ours = [t.timestamp() for t in window_of(kind, key, zone).utc()]
+        assert ours == [window.start.timestamp(), window.end.timestamp()], key
 
 
 @pytest.mark.parametrize("zone", [*ZONES, *MIDNIGHT_ZONES, *QUARTER_ZONES, HALF_HOUR_ZONE])
@@ -138,6 +156,10 @@ def test_each_instant_is_in_exactly_one_window(kind: str, zone: str, instant: da
         ("daily", "2026-11-01", "America/Havana", 25),
         ("weekly", "2026-03-23", "Europe/Berlin", 7 * 24 - 1),
         ("monthly", "2026-10-01", "Europe/Berlin", 31 * 24 + 1),
+        ("quarterly", "2026-01-01", "Europe/Berlin", 90 * 24 - 1),
+        ("quarterly", "2026-10-01", "America/New_York", 92 * 24 + 1),
+        ("yearly", "2026-01-01", "Europe/Berlin", 365 * 24),
+        ("yearly", "2028-01-01", "Asia/Kolkata", 366 * 24),
         ("hourly", "2026-10-25-02:00", "Europe/Berlin", 1),
         ("hourly", "2026-10-25-02:00+0100", "Europe/Berlin", 1),
         ("hourly", "2026-03-29-01:00", "Europe/Berlin", 1),
@@ -176,6 +198,13 @@ def test_the_skipped_hour_has_none() -> None:
         ("weekly", "2026-01-07"),
         ("monthly", "2026-01-07"),
         ("monthly", "9999-12-01"),
+        ("quarterly", "2026-02-01"),
+        ("quarterly", "2026-04-02"),
+        ("quarterly", "2026-Q2"),
+        ("quarterly", "9999-10-01"),
+        ("yearly", "2026-04-01"),
+        ("yearly", "2026"),
+        ("yearly", "9999-01-01"),
         ("hourly", "2026-01-07"),
         ("hourly", "2026-01-07-00:30"),
         ("hourly", "2026-01-07-24:00"),
@@ -212,6 +241,11 @@ def test_the_advice_is_itself_a_key(kind: str) -> None:
         ("monthly", date(2026, 1, 1), "2026-01-01"),
         ("monthly", date(2026, 1, 2), "2026-02-01"),
         ("monthly", date(2026, 12, 31), "2027-01-01"),
+        ("quarterly", date(2026, 4, 1), "2026-04-01"),
+        ("quarterly", date(2026, 4, 2), "2026-07-01"),
+        ("quarterly", date(2026, 11, 30), "2027-01-01"),
+        ("yearly", date(2026, 1, 1), "2026-01-01"),
+        ("yearly", date(2026, 1, 2), "2027-01-01"),
         ("hourly", date(2026, 1, 7), "2026-01-07-00:00"),
     ],
 )
