@@ -34,6 +34,7 @@ SECTIONS = {
         "preview": "The first rows of one export; publishes nothing.",
         "pause": "Skip the ticks of an export or schedule for a while.",
         "resume": "Let an export or schedule run again.",
+        "skip": "Do without partitions that are due or were given up.",
         "verify": "Re-read published files and compare them with their manifests.",
     },
     "Keep": {

@@ -12,12 +12,15 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, text, update
 
+from export_pipelines.errors import SpecError
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, artifacts, due, runs
 
 State = Literal["due", "done", "skipped", "given_up"]
 Cause = Literal["holiday", "paused", "misfire", "overlap", "dependency", "condition", "changed", "person"]
 Asker = Literal["schedule", "catch_up"]
+
+ADVICE = "What is: exports due {}"
 
 _CHUNK = 500
 _OLDEST = 500  # rows of one export that are looked at together
@@ -160,6 +163,36 @@ def reopen(connection: Connection, exports: Collection[str], *, since: datetime,
     values = {"state": "due", "cause": None, "reason": None, "next_attempt_at": now}
     statement = update(due).where(paused, due.c.export.in_(list(exports))).values(values)
     return connection.execute(statement).rowcount
+
+
+def dismiss(ledger: Ledger, export: str, partitions: Collection[str], *, reason: str) -> None:
+    """Skip what is due or given up because a person wants it: all of these partitions, or none.
+
+    Raises SpecError if one is neither, or if what was requested of it has not ended.
+    """
+    query = select(due).where(due.c.export == export, due.c.state.in_(("due", "given_up"))).with_for_update()
+    with ledger.write() as connection:
+        rows = {row.partition: row for row in connection.execute(query)}
+        for partition in partitions:
+            if partition not in rows:
+                raise SpecError(_not_open(connection, export, partition), hint=ADVICE.format(export))
+            if rows[partition].requested_at is not None:
+                raise SpecError(
+                    f"partition {partition} of export {export} was requested, and its run has not ended",
+                    hint=f"Wait for it, or cancel it; after `exports pause {export}` it is not requested again",
+                )
+        values = {"state": "skipped", "cause": "person", "reason": reason, "next_attempt_at": None}
+        _set(connection, [rows[partition].id for partition in partitions], values)
+
+
+def _not_open(connection: Connection, export: str, partition: str) -> str:
+    """Why a partition is neither due nor given up."""
+    row = connection.execute(select(due.c.state, due.c.reason).where(*_of(export, partition))).first()
+    if row is None:
+        return f"no tick has asked for partition {partition!r} of an export {export!r}"
+    return f"partition {partition} of export {export} " + (
+        "is published" if row.state == "done" else f"is skipped already: {row.reason}"
+    )
 
 
 def settle(ledger: Ledger) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,9 @@ def cli(tmp_path: Path) -> Cli:
     ledger, now = Ledger(f"sqlite:///{tmp_path}/state/ledger.db"), datetime.now(UTC)
     pulses.put(ledger, now, observer=None, queued_runs=0)
     with ledger.write() as connection:
-        skipped = Asked(
-            export="students", partition="2026-01-01", schedule="s", tick=now, cause="misfire", reason="late"
-        )
-        due.note(connection, [skipped], now)
+        waiting = Asked(export="students", partition="2026-01-02", schedule="s", tick=now)
+        skipped = replace(waiting, partition="2026-01-01", cause="misfire", reason="late")
+        due.note(connection, [skipped, waiting], now)
     return made
 
 
@@ -143,6 +143,7 @@ def test_every_json_field_is_on_the_page(cli: Cli) -> None:
         "unpin": cli.json("unpin", artifact_id),
         "pause": cli.json("pause", "students"),
         "due": cli.json("due", "--all"),
+        "skip": cli.json("skip", "students", "2026-01-02", "--why", "audit"),
         "resume": cli.json("resume", "students", "--catch-up"),
         "hold": cli.json("hold", artifact_id, "--until", "9999-12-31", "--why", "audit"),
         **{look.split()[0]: cli.json(*look.removesuffix("--json").split()) for look in LOOKS if look != "schema"},
