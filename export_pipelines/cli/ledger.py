@@ -57,7 +57,7 @@ def rebuild(ctx: click.Context) -> None:
 @json_option
 @click.pass_obj
 def vacuum(app: App, days: int | None, dry_run: bool) -> None:
-    """Delete old history: repeated attempts, events, messages, incidents.
+    """Delete old history: repeated attempts, events, messages, incidents, ticks.
 
     What was published, deleted and archived stays on record for ever, and so does how each partition stands.
     """
@@ -75,7 +75,7 @@ def _show_vacuumed(done: Vacuumed, *, dry_run: bool) -> None:
     if done.before is None:
         click.echo("EXPORT_HISTORY_DAYS is off: all history stays")
         return
-    names = ("attempts", "events", "notifications", "messages", "incidents")
+    names = ("attempts", "events", "notifications", "messages", "incidents", "ticks")
     found = [counted(number, name.removesuffix("s")) for name in names if (number := getattr(done, name))]
     what = ", ".join(found) or "nothing"
     click.echo(f"{'Would delete' if dry_run else 'Deleted'} from before {moment(done.before)}: {what}")

@@ -10,17 +10,27 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, true
 
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import totals
 from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import artifacts, events, incidents, messages, notifications, runs
+from export_pipelines.ledger.tables import (
+    artifacts,
+    due,
+    events,
+    incidents,
+    messages,
+    notifications,
+    pauses,
+    runs,
+    watches,
+)
 from export_pipelines.settings import MOST_RETENTION_DAYS, Settings
 
 LEAST_DAYS = 31
@@ -35,6 +45,16 @@ _COMPACT_SHARE = 0.25
 Sweep = Callable[[Connection, Sequence[Any], datetime, bool], dict[str, int]]
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What is swept together: rows of a table, or `only` some of them. `dated` says how old they are."""
+
+    table: Table
+    dated: ColumnElement[Any]
+    sweep: Sweep
+    only: ColumnElement[bool] = field(default_factory=true)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vacuumed:
     """How many rows were deleted, or would be. A file's bytes are None where the ledger is not a SQLite file."""
@@ -46,6 +66,7 @@ class Vacuumed:
     notifications: int = 0
     messages: int = 0
     incidents: int = 0
+    ticks: int = 0
     file_bytes_before: int | None = None
     file_bytes_after: int | None = None
 
@@ -73,12 +94,14 @@ def vacuum(ledger: Ledger, now: datetime, *, days: int, dry_run: bool = False) -
         raise ConfigurationError(f"history of {days} days", hint=f"Keep {LEAST_DAYS} days at least")
     limit, size = now - timedelta(days=days), file_bytes(ledger)
     found: dict[str, int] = {}
-    for table, dated, sweep in (
-        (runs, runs.c.started_at, _sweep_attempts),
-        (events, events.c.happened_at, _sweep_events),
-        (incidents, incidents.c.closed_at, _sweep_incidents),
+    for kind in (
+        _Kind(runs, runs.c.started_at, _sweep_attempts),
+        _Kind(events, events.c.happened_at, _sweep_events),
+        _Kind(incidents, incidents.c.closed_at, _sweep_incidents),
+        _Kind(due, due.c.tick, _sweep_ticks, due.c.state == "done"),  # one state after the other, along the index
+        _Kind(due, due.c.tick, _sweep_ticks, due.c.state == "skipped"),
     ):
-        for name, number in _swept(ledger, table, dated, sweep, limit=limit, dry_run=dry_run).items():
+        for name, number in _swept(ledger, kind, limit, dry_run=dry_run).items():
             found[name] = found.get(name, 0) + number
     if dry_run:
         found["messages"] = _count_messages(ledger, limit)
@@ -113,27 +136,26 @@ def file_bytes(ledger: Ledger) -> int | None:
     return path.stat().st_size if path.exists() else 0
 
 
-def _swept(
-    ledger: Ledger, table: Table, dated: ColumnElement[Any], sweep: Sweep, *, limit: datetime, dry_run: bool
-) -> dict[str, int]:
+def _swept(ledger: Ledger, kind: _Kind, limit: datetime, *, dry_run: bool) -> dict[str, int]:
     """Sweep the old rows of a table page by page; name -> how many were deleted."""
     found: dict[str, int] = {}
-    for numbers in _pages(ledger, table, dated, limit):
+    for numbers in _pages(ledger, kind, limit):
         with ledger.read() as connection:
-            gone = sweep(connection, numbers, limit, True)
+            gone = kind.sweep(connection, numbers, limit, True)
         if not dry_run and any(gone.values()):
             began = time.monotonic()
             with ledger.write() as connection:
-                gone = sweep(connection, numbers, limit, False)
+                gone = kind.sweep(connection, numbers, limit, False)
             time.sleep(time.monotonic() - began)  # SQLite has no queue for its lock: leave others half of the time
         for name, number in gone.items():
             found[name] = found.get(name, 0) + number
     return found
 
 
-def _pages(ledger: Ledger, table: Table, dated: ColumnElement[Any], limit: datetime) -> Iterator[list[int]]:
+def _pages(ledger: Ledger, kind: _Kind, limit: datetime) -> Iterator[list[int]]:
     """The ids of rows older than the limit, oldest first; each page is a short read along an index."""
-    oldest = select(table.c.id, dated).where(dated < limit).order_by(dated, table.c.id).limit(_PAGE)
+    table, dated = kind.table, kind.dated
+    oldest = select(table.c.id, dated).where(kind.only, dated < limit).order_by(dated, table.c.id).limit(_PAGE)
     query = oldest
     while True:
         with ledger.read() as connection:
@@ -205,6 +227,29 @@ def _sweep_incidents(connection: Connection, numbers: Sequence[Any], limit: date
         number = select(func.count()).select_from(incidents).where(chosen)
         return {"incidents": connection.execute(number).scalar_one()}
     return {"incidents": connection.execute(delete(incidents).where(chosen)).rowcount}
+
+
+def _sweep_ticks(connection: Connection, numbers: Sequence[Any], limit: datetime, dry_run: bool) -> dict[str, int]:
+    """What ticks asked for and was published or skipped.
+
+    Ticks up to which an export is watched are not noted again; those after that stay. So do the newest one that was
+    requested of each export, for `misfire: latest`; what a pause skipped that was not over then, which `resume
+    --catch-up` makes due again; and what was skipped or published of partitions that are due of another export.
+    """
+    d, later, w, p = due.c, due.alias().c, watches.c, pauses.c
+    unseen = exists().where(w.export == d.export, w.seen_until < d.tick)
+    requested = or_(d.attempts == 0, exists().where(later.export == d.export, later.attempts > 0, later.tick > d.tick))
+    lasting = and_(or_(p.ended_at.is_(None), p.ended_at >= limit), or_(p.until.is_(None), p.until >= limit))
+    paused = exists().where(or_(p.kind == "schedule", p.name == d.export), p.at <= d.tick, lasting)
+    at_rest = or_(d.requested_at.is_(None), d.requested_at < limit)
+    waiting = select(later.partition).where(later.state == "due")
+    over = and_(d.id.in_(numbers), d.state.in_(("done", "skipped")), d.tick < limit, at_rest)
+    useless = and_(over, ~unseen, requested, or_(d.cause.is_distinct_from("paused"), ~paused))
+    chosen = connection.execute(select(d.id).where(useless, d.partition.not_in(waiting))).scalars().all()
+    if not dry_run and chosen:
+        gone = delete(due).where(d.id.in_(chosen), d.state.in_(("done", "skipped")))  # nobody has made it due meanwhile
+        return {"ticks": connection.execute(gone).rowcount}
+    return {"ticks": len(chosen)}
 
 
 def _count_messages(ledger: Ledger, limit: datetime) -> int:

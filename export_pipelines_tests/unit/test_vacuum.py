@@ -15,7 +15,17 @@ from sqlalchemy import Table, func, insert, select, update
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import runs as attempts
 from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import artifacts, events, incidents, leases, messages, metadata, notifications, runs
+from export_pipelines.ledger.tables import (
+    artifacts,
+    due,
+    events,
+    incidents,
+    leases,
+    messages,
+    metadata,
+    notifications,
+    runs,
+)
 from export_pipelines.ledger.vacuum import LEAST_DAYS, Vacuumed, days_of, vacuum
 from export_pipelines.monitoring import stats
 from export_pipelines.monitoring.counters import counters
@@ -114,9 +124,9 @@ class History:
         announced = vacuum(self.ledger, NOW, days=DAYS, dry_run=True)
         assert {table.name: self.count(table) for table in metadata.sorted_tables} == before
         done = vacuum(self.ledger, NOW, days=DAYS)
-        names = ("attempts", "events", "notifications", "messages", "incidents")
+        names = ("attempts", "events", "notifications", "messages", "incidents", "ticks")
         assert [asdict(announced)[name] for name in names] == [asdict(done)[name] for name in names]
-        for name, table in zip(names, (runs, events, notifications, messages, incidents), strict=True):
+        for name, table in zip(names, (runs, events, notifications, messages, incidents, due), strict=True):
             assert before[table.name] - self.count(table) == getattr(done, name)
         assert vacuum(self.ledger, NOW, days=DAYS) == Vacuumed(
             before=LIMIT, file_bytes_before=done.file_bytes_after, file_bytes_after=done.file_bytes_after
