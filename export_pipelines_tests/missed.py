@@ -16,7 +16,7 @@ from export_pipelines.orchestration.build import build_definitions
 from export_pipelines.orchestration.catch_up import CaughtUp, catch_up
 from export_pipelines.project import Project
 
-STEP = timedelta(seconds=30)
+STEP = timedelta(seconds=10)
 
 
 @dataclass

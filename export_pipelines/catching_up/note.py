@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, islice, takewhile
 
 from export_pipelines.catching_up.decide import GRACE
@@ -14,11 +14,13 @@ from export_pipelines.ledger.due import Asked, Cause
 from export_pipelines.ledger.pauses import Pauses, pauses_since
 from export_pipelines.ledger.watches import Watch
 from export_pipelines.project import Project
+from export_pipelines.timing.quiet import is_quiet
 from export_pipelines.timing.ticks import Timing, timings
 from export_pipelines.timing.upcoming import Upcoming, upcoming
 
 _MOST_ROWS = 20_000  # of one timing at once
 _SECONDS = 20.0  # a sensor's tick may take 60 s; what is left waits for the next one
+_QUIET = timedelta(minutes=1)  # how far `seen_until` may lag behind where nothing ticks
 _GONE = "the export has no schedule any more"
 
 
@@ -30,6 +32,16 @@ class _Span:
     watches: Sequence[Watch]
     until: datetime
     former: bool = False
+
+    @property
+    def seen_until(self) -> datetime:
+        """Where it begins."""
+        return self.watches[0].seen_until
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to note."""
+        return not self.former and is_quiet(self.timing, self.seen_until, self.until)
 
 
 def note_ticks(project: Project, now: datetime) -> None:
@@ -45,9 +57,13 @@ def note_ticks(project: Project, now: datetime) -> None:
     pauses = pauses_since(project.ledger, since)
     spans = [*_former(found, current, everything), *_spans(found, current, now)]
     deadline = time.monotonic() + _SECONDS
-    for span in sorted(spans, key=lambda span: span.watches[0].seen_until):
-        if time.monotonic() < deadline:
+    quiet = []
+    for span in sorted(spans, key=lambda span: span.seen_until):
+        if span.is_quiet:
+            quiet.append(span)
+        elif time.monotonic() < deadline:
             _note(project, span, pauses, now)
+    _pass(project, [span for span in quiet if span.until - span.seen_until >= _QUIET], now - GRACE)
     if not project.specs.problems and project.specs.files:  # else it may just be missing for a while
         _forget(project, [watched for watched in everything if watched.export not in current])
 
@@ -79,16 +95,24 @@ def _note(project: Project, span: _Span, pauses: Pauses, now: datetime) -> None:
     members = [export for export in span.timing.exports if export.name in names]
     most = max(1, _MOST_ROWS // len(names))
     timing = replace(span.timing, exports=members)
-    ticks = _ticks(timing, span.watches[0].seen_until, span.until, most) if members else []
+    ticks = _ticks(timing, span.seen_until, span.until, most) if members else []
     rows = _folded(row for tick in ticks for row in asked(timing, tick, pauses))
     with project.ledger.write() as connection:
         due.note(connection, rows, now)
         if len(ticks) == most:
-            watches.advance(connection, names, span.watches[0].timing, ticks[-1].tick)
+            watches.advance(connection, span.watches, ticks[-1].tick)
         elif span.former:
             watches.end(connection, span.watches)
         else:
-            watches.advance(connection, names, span.watches[0].timing, span.until)
+            watches.advance(connection, span.watches, span.until)
+
+
+def _pass(project: Project, quiet: Iterable[_Span], until: datetime) -> None:
+    """Go on to then, all in one transaction: with a thousand exports, each of their own would cost seconds."""
+    passed = [watched for span in quiet for watched in span.watches]
+    if passed:
+        with project.ledger.write() as connection:
+            watches.advance(connection, passed, until)
 
 
 def _ticks(timing: Timing, after: datetime, until: datetime, most: int) -> list[Upcoming]:

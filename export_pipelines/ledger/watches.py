@@ -7,17 +7,18 @@ that it had until then.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, tuple_, update
 
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, watches
 from export_pipelines.spec.schedules import ScheduleSpec
 from export_pipelines.timing.ticks import Timing
 
+_CHUNK = 250
 _ELSE = {"description", "calendar", "on_holiday", "deadline_minutes", "batch_size", "misfire"}
 """What may change without a new timing: it does not move ticks."""
 
@@ -81,11 +82,12 @@ def everything(ledger: Ledger) -> list[Watch]:
         return [Watch(*row) for row in connection.execute(select(c.export, c.timing, c.since, c.seen_until))]
 
 
-def advance(connection: Connection, exports: Collection[str], timing: str, until: datetime) -> None:
+def advance(connection: Connection, watched: Iterable[Watch], until: datetime) -> None:
     """Record up to when the ticks are noted, in the caller's transaction."""
-    this = watches.c.timing == timing
-    for export in exports:
-        connection.execute(update(watches).where(this, watches.c.export == export).values(seen_until=until))
+    keys = [(one.export, one.timing) for one in watched]
+    for begin in range(0, len(keys), _CHUNK):
+        these = tuple_(watches.c.export, watches.c.timing).in_(keys[begin : begin + _CHUNK])
+        connection.execute(update(watches).where(these).values(seen_until=until))
 
 
 def end(connection: Connection, gone: Iterable[Watch]) -> None:

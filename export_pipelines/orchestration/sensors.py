@@ -76,7 +76,7 @@ def catch_up_sensor(project: Project, jobs: Jobs) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=list(done.requests), skip_reason=skip)
 
     text = "Requests partitions that a schedule should have made while Dagster was down, or that have failed"
-    return _sensor("catch_up", text, 30, _tick, jobs=jobs)
+    return _sensor("catch_up", text, 10, _tick, jobs=jobs)
 
 
 def deadline_sensor(project: Project) -> dg.SensorDefinition:

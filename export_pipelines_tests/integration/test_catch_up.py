@@ -129,7 +129,7 @@ def test_requested_runs_are_those_of_the_schedule(tmp_path: Path) -> None:
 def test_the_sensor_is_part_of_the_definitions(tmp_path: Path) -> None:
     with playing(hourly(tmp_path, "a"), datetime.now(UTC) - 3 * HOUR) as play:
         sensor = play.repository.get_sensor_def("catch_up")
-        assert (sensor.default_status, sensor.minimum_interval_seconds) == (dg.DefaultSensorStatus.RUNNING, 30)
+        assert (sensor.default_status, sensor.minimum_interval_seconds) == (dg.DefaultSensorStatus.RUNNING, 10)
         with dg.build_sensor_context(instance=play.instance, repository_def=play.repository) as context:
             (request,) = sensor.evaluate_tick(context).run_requests
         assert play.run(request).success
