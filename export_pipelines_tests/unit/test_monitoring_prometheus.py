@@ -204,6 +204,7 @@ def test_what_is_asked_for_exists(made: Project, document: Any) -> None:
 def test_the_dashboard_shows_every_metric_and_no_panel_lies_on_another() -> None:
     shown = set(re.findall(r"\bexports_[a-z_]+", json.dumps(DASHBOARD)))
     assert shown >= {"exports_success_ratio", "exports_late", "exports_runs_total", "exports_last_duration_seconds"}
+    assert shown >= {"exports_partitions_missing"}
     assert shown >= {"exports_rows_total", "exports_bytes_total", "exports_queued_runs", "exports_notifications"}
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
@@ -222,6 +223,7 @@ def test_the_dashboard_shows_every_metric_and_no_panel_lies_on_another() -> None
 def test_every_alert_says_what_it_is_about() -> None:
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
     assert len(rules) == len({rule["alert"] for rule in rules}) == 9
+    assert "exports_partitions_missing > 0" in {rule["expr"] for rule in rules}
     for rule in rules:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}
