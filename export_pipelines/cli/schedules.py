@@ -50,8 +50,8 @@ def _timings(app: App, name: str | None) -> Iterator[Timing]:
 
     specs = app.project.specs
     found = list(timings(specs.exports.values()))
-    if name is None or name in {label for timing in found for label in (timing.name, timing.schedule_name)}:
-        return (timing for timing in found if name in (None, timing.name, timing.schedule_name))
+    if name is None or name in {label for timing in found for label in timing.names}:
+        return (timing for timing in found if name in (None, *timing.names))
     if name not in specs.exports and name in specs.schedules:
         raise SpecError(f"no export uses schedule {name!r}", hint="Give one of them `schedule: " + name + "`")
     if name not in specs.exports:

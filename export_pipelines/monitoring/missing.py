@@ -83,8 +83,7 @@ def _running(project: Project, now: datetime) -> set[str]:
     pauses = pauses_since(project.ledger, now)
     found = set(project.specs.quarantined)
     for timing in timings(project.specs.exports.values()):
-        names = (timing.name, timing.schedule_name)
-        found |= {export.name for export in timing.exports if not pauses.of(export.name, names, now)}
+        found |= {export.name for export in timing.exports if not pauses.of(export.name, timing.names, now)}
     return found
 
 
