@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import get_args
 from zoneinfo import ZoneInfo
 
 from export_pipelines.ledger import pulses
@@ -14,9 +13,7 @@ from export_pipelines.notify.kinds import Kind
 from export_pipelines.notify.routing import digests_of, exports_of
 from export_pipelines.project import Project
 from export_pipelines.spec.notify import Digests
-from export_pipelines.spec.schedules import Weekday
-
-_WEEKDAYS: tuple[str, ...] = get_args(Weekday)
+from export_pipelines.spec.repeated import WEEK
 
 
 def record_due(project: Project, now: datetime) -> None:
@@ -40,7 +37,7 @@ def _due(project: Project, scope: str, now: datetime) -> Iterator[Sighting]:
     today = now.astimezone(zone).date()
     day = today if _at(times, today) <= now else today - timedelta(days=1)
     yield _summary("daily_summary", project, scope, day, times)
-    week = day - timedelta(days=(day.weekday() - _WEEKDAYS.index(times.weekly_on)) % 7)
+    week = day - timedelta(days=(day.weekday() - WEEK.index(times.weekly_on)) % 7)
     yield _summary("weekly_report", project, scope, week, times)
 
 

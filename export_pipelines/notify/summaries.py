@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import get_args
 
 from export_pipelines.monitoring.stats import DayStats, ExportStats, by_day, run_stats
 from export_pipelines.monitoring.troubles import late_by_export
@@ -14,11 +13,10 @@ from export_pipelines.notify import events
 from export_pipelines.notify.facts import EventFacts, Group, by_subject
 from export_pipelines.notify.moments import Moment
 from export_pipelines.notify.witness import Witness
-from export_pipelines.spec.schedules import Weekday
+from export_pipelines.spec.repeated import WEEK
 from export_pipelines.spec.workdays import Calendar
 
 _DAYS_AHEAD = 7
-_WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +149,6 @@ def _holidays(witness: Witness, scope: Sequence[str], first: date) -> list[Holid
     for name, spec in sorted((name, spec) for name, spec in calendars.items() if name and spec):
         for day in (first + timedelta(days=ahead) for ahead in range(_DAYS_AHEAD)):
             reason = Calendar(spec).day_off(day)
-            if reason and _WEEKDAYS[day.weekday()] not in spec.weekend:
+            if reason and WEEK[day.weekday()] not in spec.weekend:
                 found[day, reason].append(name)
     return [Holiday(day, ", ".join(names), reason) for (day, reason), names in sorted(found.items())]
