@@ -29,7 +29,25 @@ class RetentionConfig(dg.Config):
 
 def retention_job(project: Project) -> dg.JobDefinition:
     """The ops job `retention`."""
+    plan, archive, delete, sweep = (make(project) for make in (_plan, _archive, _delete, _sweep))
+    report_outcome, history = _report_outcome(project), _history(project)
 
+    @dg.job(
+        name=RETENTION,
+        description="Deletes what the retention policies do not keep, and archives it first where they say so",
+        executor_def=dg.in_process_executor,
+        resource_defs={"io_manager": dg.mem_io_manager},
+        tags=TAGS,
+    )
+    def _retention() -> None:
+        work = sweep(delete(archive(plan())))
+        report_outcome(work)
+        history(work)
+
+    return _retention
+
+
+def _plan(project: Project) -> dg.OpDefinition:
     @dg.op(description="Ends what an earlier pass left, and decides what goes")
     def plan(context: dg.OpExecutionContext, config: RetentionConfig) -> Pass:
         with at_work(context, project):
@@ -41,6 +59,10 @@ def retention_job(project: Project) -> dg.JobDefinition:
         context.add_output_metadata({**counts, **listed("deletions", texts), **listed("notes", found.notes)})
         return work
 
+    return plan
+
+
+def _archive(project: Project) -> dg.OpDefinition:
     @dg.op(description="Packs what must be archived first, and reads it again")
     def archive(context: dg.OpExecutionContext, work: Pass) -> Pass:
         with at_work(context, project):
@@ -49,6 +71,10 @@ def retention_job(project: Project) -> dg.JobDefinition:
         context.add_output_metadata({"archived": sum(row.sealed for row in rows)})
         return work
 
+    return archive
+
+
+def _delete(project: Project) -> dg.OpDefinition:
     @dg.op(description="Deletes files, manifests first, and records it")
     def delete(context: dg.OpExecutionContext, work: Pass) -> Pass:
         with at_work(context, project):
@@ -60,6 +86,10 @@ def retention_job(project: Project) -> dg.JobDefinition:
         context.add_output_metadata({"deleted": len(gone), "bytes": sum(row.bytes for row in gone)})
         return work
 
+    return delete
+
+
+def _sweep(project: Project) -> dg.OpDefinition:
     @dg.op(description="Deletes what failed and killed runs left in staging areas")
     def sweep(context: dg.OpExecutionContext, work: Pass) -> Pass:
         with at_work(context, project):
@@ -67,6 +97,10 @@ def retention_job(project: Project) -> dg.JobDefinition:
         context.add_output_metadata({"swept": len(work.swept), **listed("leftovers", work.swept)})
         return work
 
+    return sweep
+
+
+def _report_outcome(project: Project) -> dg.OpDefinition:
     @dg.op(
         name=TELLING,
         description="Says what was done; fails if something was refused or could not be done",
@@ -87,6 +121,10 @@ def retention_job(project: Project) -> dg.JobDefinition:
         if outcome.errors:
             raise dg.Failure("; ".join(outcome.errors[:LISTED]), metadata=metadata, allow_retries=False)
 
+    return report_outcome
+
+
+def _history(project: Project) -> dg.OpDefinition:
     @dg.op(description="Forgets old history of the ledger and old runs of Dagster", out=dg.Out(dg.Nothing))
     def history(context: dg.OpExecutionContext, work: Pass) -> None:
         if work.order.dry_run:
@@ -101,19 +139,7 @@ def retention_job(project: Project) -> dg.JobDefinition:
         )
         context.add_output_metadata({**counts, **attempts})
 
-    @dg.job(
-        name=RETENTION,
-        description="Deletes what the retention policies do not keep, and archives it first where they say so",
-        executor_def=dg.in_process_executor,
-        resource_defs={"io_manager": dg.mem_io_manager},
-        tags=TAGS,
-    )
-    def _retention() -> None:
-        work = sweep(delete(archive(plan())))
-        report_outcome(work)
-        history(work)
-
-    return _retention
+    return history
 
 
 def _order(context: dg.OpExecutionContext, project: Project, config: RetentionConfig) -> Order:
