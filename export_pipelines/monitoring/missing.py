@@ -78,7 +78,7 @@ def sentences(late: list[Missing], lost: list[Missing]) -> Iterator[str]:
         yield f"{_what(late)} missing for more than an hour: {_which(late)}; see: exports due"
     if lost:
         advice = "remove the cause, then: exports run"
-        yield f"{_what(lost)} given up after repeated failures: {_which(lost)}; {advice}"
+        yield f"{_what(lost)} given up: {_which(lost)}; {advice}"
 
 
 def _what(found: list[Missing]) -> str:
