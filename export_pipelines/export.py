@@ -133,6 +133,7 @@ def _manifest(opened: OpenExport, files: list[FileEntry], **measured: Any) -> Ma
         created_at=request.created_at,
         spec_sha256=request.export.spec_sha256,
         row_limit=request.row_limit,
+        watermarks=opened.marks.results() if request.row_limit is None else {},
         files=files,
         **measured,
     )

@@ -16,9 +16,10 @@ import pyarrow as pa
 from export_pipelines.checks.totals import open_with_totals, split_totals
 from export_pipelines.crash import passing
 from export_pipelines.errors import EmptyExportError, ExportError, OnEmptySkip, TransientError
+from export_pipelines.incremental import Marks, watermarks_of
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.artifacts import ArtifactRow
-from export_pipelines.ledger.leases import Lease, acquire
+from export_pipelines.ledger.leases import WHOLE, Lease, acquire
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.metrics_file import MetricsFile
 from export_pipelines.ledger.orphans import find_announced, register_orphans, settle
@@ -88,6 +89,8 @@ class OpenExport:
         self.streams: Mapping[str, RecordStream] = {}
         self.totals: Mapping[str, RecordStream] = {}
         """Dataset -> what its control query gives."""
+        self.marks = Marks()
+        """What of the datasets with a watermark is new."""
         self.artifact: Artifact | None = None
         """What was published, afterwards."""
         self.lease: Lease
@@ -101,11 +104,12 @@ class OpenExport:
     def open(self, snapshot: Callable[[], Snapshot]) -> Self:
         """Take the lease, delete what dead runs left, and execute the queries by calling `snapshot`."""
         request, services, name = self.request, self.services, self.request.export.name
+        together = bool(watermarks_of(request.export.spec))  # what one partition gets depends on the others
         with self._stack:
             held = acquire(
                 services.ledger,
                 name,
-                request.partition,
+                WHOLE if together else request.partition,
                 ttl_seconds=services.lease_seconds,
                 wait_seconds=services.lease_wait_seconds,
             )
@@ -123,7 +127,9 @@ class OpenExport:
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
-            register_orphans(services.ledger, services.store, export=name, partition=request.partition)
+            orphaned = None if together else request.partition
+            register_orphans(services.ledger, services.store, export=name, partition=orphaned)
+            self.marks = marks_of(request, services.ledger)
             self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             passing("query_open")
             self._check_empty()
@@ -220,12 +226,19 @@ def open_export(request: Request, source: Source, services: Services) -> OpenExp
     the partition, OnEmptySkip or EmptyExportError if there are no rows and the spec says so, and what `Source.open`
     raises.
     """
-    return OpenExport(request, services).open(lambda: _open(request, source, totals=request.row_limit is None))
+    opened = OpenExport(request, services)
+    return opened.open(lambda: _open(request, source, opened.marks, totals=request.row_limit is None))
 
 
-def preview(request: Request, source: Source, *, rows: int) -> dict[str, pa.Table]:
+def marks_of(request: Request, ledger: Ledger) -> Marks:
+    """What is new for the request's partition."""
+    export = request.export
+    return Marks.of(ledger, export.name, export.spec, partition=request.partition, window=request.window)
+
+
+def preview(request: Request, source: Source, *, rows: int, marks: Marks) -> dict[str, pa.Table]:
     """Dataset -> its first rows, at most `rows`; takes no lease, writes nothing. Raises what `Source.open` raises."""
-    with _open(request, source, totals=False) as snapshot:
+    with _open(request, source, marks, totals=False) as snapshot:
         return {name: _head(stream, rows) for name, stream in snapshot.streams.items()}
 
 
@@ -241,7 +254,7 @@ def _head(stream: RecordStream, rows: int) -> pa.Table:
     return pa.Table.from_batches(batches, stream.schema)
 
 
-def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
+def _open(request: Request, source: Source, marks: Marks, *, totals: bool) -> Snapshot:
     """The datasets' results and, with `totals`, those of their control queries."""
     start, end = request.window.utc()
     values = {
@@ -251,8 +264,13 @@ def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
         "window_end_date": request.window.end.date(),
         "partition": request.partition,
     }
-    datasets = request.export.spec.datasets
-    return open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
+    datasets = marks.bind(request.export.spec.datasets)
+    snapshot = open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
+    with ExitStack() as undo:
+        undo.callback(snapshot.close)
+        followed = marks.follow(snapshot, datasets)
+        undo.pop_all()
+    return followed
 
 
 def _formats(request: Request) -> list[str]:

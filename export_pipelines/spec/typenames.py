@@ -37,6 +37,7 @@ _LINKS = {
     "Condition": "[comparisons](#comparisons)",
     "Search": "[search](#search)",
     "Retries": "[retries](#retries)",
+    "WatermarkSpec": "column or [watermark](#watermark)",
     "DatasetSpec": "[dataset](#datasets)",
     "DatasetChecks": "[checks](#checks)",
     "RowsCheck": "[bounds](#number-of-rows)",

@@ -17,7 +17,7 @@ LAYERS = [
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
     {"checks"},
-    {"export", "opening", "findings", "rebuild", "verify"},
+    {"export", "opening", "incremental", "findings", "rebuild", "verify"},
     {"project", "locations"},
     {"monitoring"},
     {"notify"},
