@@ -20,7 +20,7 @@ from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.opening import Artifact, OpenExport, Request
 from export_pipelines.sources.stream import RecordStream
-from export_pipelines.spec.naming import MANIFEST_NAME, stamp
+from export_pipelines.spec.naming import MANIFEST_NAME, safe_partition, stamp
 from export_pipelines.spec.paths import directory_of
 from export_pipelines.storage.base import Placement, Staging, staged
 from export_pipelines.storage.manifest import Column, FileEntry, Manifest, WindowUtc
@@ -42,7 +42,10 @@ def publish(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: No
         entries, rows = _write(opened, staging, preview=preview, checks=checks, on_rows=on_rows)
         schemas = {name: [Column.of(f) for f in stream.schema] for name, stream in opened.streams.items()}
         seconds = round(time.monotonic() - began, 3)
-        earlier = partial(artifacts.last_good, opened.services.ledger, request.export.name, before=request.window.start)
+        combined, ledger = request.last_partition is not None, opened.services.ledger
+        earlier = partial(
+            artifacts.last_good, ledger, request.export.name, before=request.window.start, combined=combined
+        )
         results = checks.results(rows, schemas, totals=opened.totals, earlier=earlier)
         manifest = _manifest(opened, entries, rows=rows, schemas=schemas, seconds=seconds, checks=results)
         placement = _placement(request)
@@ -127,6 +130,7 @@ def _manifest(opened: OpenExport, files: list[FileEntry], **measured: Any) -> Ma
         artifact_id=opened.export_id,
         export=request.export.name,
         partition=request.partition,
+        last_partition=request.last_partition,
         window=WindowUtc(start=start, end=end),
         scheduled_at=request.scheduled_at,
         run_id=request.run_id,
@@ -142,7 +146,7 @@ def _placement(request: Request) -> Placement:
     flat = request.export.spec.layout == "flat"
     directory = directory_of(
         request.export,
-        request.partition,
+        request.span,
         window_start=request.window.start,
         run_id=request.run_id,
         created_at=request.created_at,
@@ -155,7 +159,7 @@ def _document(request: Request) -> Document:
     window = request.window
     return Document(
         export=request.export.name,
-        partition=request.partition,
+        partition=" to ".join(filter(None, (request.partition, request.last_partition))),
         description=request.export.spec.description,
         window_start=window.start,
         window_end=window.end,
@@ -165,9 +169,14 @@ def _document(request: Request) -> Document:
 
 
 def _suffix(request: Request) -> str:
-    """What ends the file names of the flat layout: `_{run8}_{YYYYMMDD_HHMMSS}`."""
-    flat = request.export.spec.layout == "flat"
-    return f"_{_run8(request)}_{stamp(request.created_at)}" if flat else ""
+    """What ends the file names of the flat layout: `_{run8}_{YYYYMMDD_HHMMSS}`.
+
+    The partitions stand before it where several are combined, or the run makes several artifacts.
+    """
+    if request.export.spec.layout != "flat":
+        return ""
+    told = f"_{safe_partition(request.span)}" if request.last_partition or request.shared_run else ""
+    return f"{told}_{_run8(request)}_{stamp(request.created_at)}"
 
 
 def _run8(request: Request) -> str:

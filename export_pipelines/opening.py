@@ -18,13 +18,13 @@ from export_pipelines.crash import passing
 from export_pipelines.errors import EmptyExportError, ExportError, OnEmptySkip, TransientError
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.artifacts import ArtifactRow
-from export_pipelines.ledger.leases import Lease, acquire
+from export_pipelines.ledger.leases import Lease, acquire, leased, scope_of
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.metrics_file import MetricsFile
 from export_pipelines.ledger.orphans import find_announced, register_orphans, settle
 from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.stream import RecordStream
-from export_pipelines.spec.naming import safe_partition
+from export_pipelines.spec.naming import span_of
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.storage.base import Placement, Store
 from export_pipelines.storage.manifest import CheckResult, Manifest
@@ -45,12 +45,26 @@ class Request:
     scheduled_at: datetime | None = None
     row_limit: int | None = None
     window: Window
-    """The partition's span of time, in the schedule's timezone."""
+    """The span of time of the partition, or of all that are combined, in the schedule's timezone."""
+    last_partition: str | None = None
+    """Where several partitions are combined: the last of them; `partition` is the first."""
+    shared_run: bool = False
+    """Whether the run makes other artifacts of the export, too, so that its id does not tell them apart."""
+
+    @property
+    def span(self) -> str:
+        """The partition, or the first and the last one that are combined: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
+
+    @property
+    def leased(self) -> str:
+        """The partition whose lease is needed, or WHOLE."""
+        return leased(self.partition, self.last_partition)
 
     @property
     def scope(self) -> str:
         """`export/partition` as path segments: what a lease and a staging directory belong to."""
-        return f"{self.export.name}/{safe_partition(self.partition)}"
+        return scope_of(self.export.name, self.leased)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +119,7 @@ class OpenExport:
             held = acquire(
                 services.ledger,
                 name,
-                request.partition,
+                request.leased,
                 ttl_seconds=services.lease_seconds,
                 wait_seconds=services.lease_wait_seconds,
             )
@@ -117,13 +131,14 @@ class OpenExport:
                 run_id=request.run_id,
                 export=name,
                 partition=request.partition,
+                last_partition=request.last_partition,
                 now=self._started,
                 export_id=self.export_id,
                 formats=",".join(_formats(request)),
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
-            register_orphans(services.ledger, services.store, export=name, partition=request.partition)
+            register_orphans(services.ledger, services.store, export=name, partition=request.leased)
             self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             passing("query_open")
             self._check_empty()
@@ -131,7 +146,7 @@ class OpenExport:
         return self
 
     def _check_empty(self) -> None:
-        export, partition = self.request.export, self.request.partition
+        export, partition = self.request.export, self.request.span
         if export.spec.on_empty == "write" or any(stream.peek() for stream in self.streams.values()):
             return
         what = f"export {export.name}, partition {partition}: no rows"
@@ -203,6 +218,7 @@ class OpenExport:
             started_at=self._started,
             export_id=self.export_id,
             formats=",".join(_formats(request)),
+            last_partition=request.last_partition,
             **values,
         )
 

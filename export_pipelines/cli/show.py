@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
+from export_pipelines.spec.naming import span_of
 from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Tags": ", ".join(f"{key}={value}" for key, value in spec.tags.items()),
         "Schedule": _schedule(export),
         "Paused": _paused(document["paused"], export.timezone),
-        "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}",
+        "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}" + _combined(export),
         "Source": f"{spec.source}: {export.connection.url}",
         "Reads": ", ".join(tables),
         "Formats": ", ".join(_format(entry) for entry in document["spec"]["formats"]),
@@ -119,7 +120,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
             spec.overlap
         ],
         "Retries": f"{spec.retries.max_retries}, the first after {spec.retries.delay_seconds:g} s",
-        "Published": f"{last['partition']} at {moment(last['created_at'], export.timezone)}" if last else "never",
+        "Published": _published(last, export.timezone) if last else "never",
         "Last run": f"{run['state']}, {moment(run['started_at'], export.timezone)}" if run else "",
         "Spec": export.spec_sha256[:12],
     }
@@ -131,6 +132,14 @@ def _schedule(export: ResolvedExport) -> str:
         return "none, on request only"
     calendar = f", calendar {export.schedule.calendar} ({export.schedule.on_holiday} on days off)"
     return f"{export.schedule_name}: {export.schedule.rhythm}" + (calendar if export.schedule.calendar else "")
+
+
+def _published(last: dict[str, Any], timezone: str) -> str:
+    return f"{span_of(last['partition'], last['last_partition'])} at {moment(last['created_at'], timezone)}"
+
+
+def _combined(export: ResolvedExport) -> str:
+    return f"; those of a {export.spec.combine} combined where a run has several" if export.spec.combine else ""
 
 
 def _paused(pause: dict[str, Any] | None, timezone: str) -> str:

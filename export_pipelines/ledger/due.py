@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, text, update
 
+from export_pipelines.ledger.coverage import combining, own
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, artifacts, due, runs
 
@@ -191,9 +192,9 @@ def is_published() -> ColumnElement[bool]:
 
 def is_empty() -> ColumnElement[bool]:
     """Whether a run of the row's partition found no rows after its tick, and skipped it as its spec says."""
-    c = runs.c
-    same = and_(c.export == due.c.export, c.partition == due.c.partition, c.state == "skipped")
-    return exists().where(same, c.started_at >= due.c.tick)
+    after = (runs.c.state == "skipped", runs.c.started_at >= due.c.tick)
+    row = (runs, due.c.export, due.c.partition)
+    return or_(exists().where(own(*row), *after), exists().where(combining(*row), *after))
 
 
 def find(ledger: Ledger, *states: State, export: str | None = None) -> list[DueRow]:

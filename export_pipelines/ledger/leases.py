@@ -23,6 +23,7 @@ from export_pipelines.spec.naming import safe_partition
 WHOLE = "*"
 """In place of a partition: the whole export. Nobody else can have the lease of any of its partitions meanwhile."""
 
+_WHOLE_SEGMENT = "_whole"  # no partition is called so
 _POLL_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
@@ -197,8 +198,22 @@ def _as_read(row: Row[Any]) -> tuple[ColumnElement[bool], ...]:
 
 
 def partition_of(ledger: Ledger, export: str, segment: str) -> str | None:
-    """The partition that has this name in paths, of those that anybody ever had the lease of; None if there is none."""
+    """The partition, or WHOLE, that has this name in paths, of those that anybody ever had the lease of; or None."""
     query = select(leases.c.partition).where(leases.c.export == export)
     with ledger.read() as connection:
         found = connection.execute(query).scalars()
-        return next((partition for partition in found if safe_partition(partition) == segment), None)
+        return next((partition for partition in found if _segment(partition) == segment), None)
+
+
+def leased(partition: str, last_partition: str | None) -> str:
+    """What whoever publishes these partitions has the lease of: the WHOLE export if they are several."""
+    return partition if last_partition is None else WHOLE
+
+
+def scope_of(export: str, partition: str) -> str:
+    """`export/partition` as path segments: what a lease and a staging directory belong to; also of the WHOLE export."""
+    return f"{export}/{_segment(partition)}"
+
+
+def _segment(partition: str) -> str:
+    return _WHOLE_SEGMENT if partition == WHOLE else safe_partition(partition)

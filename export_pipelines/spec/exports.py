@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 
 from export_pipelines.errors import UnsafePathError
 from export_pipelines.spec.base import KeyName, Name, SpecModel
+from export_pipelines.spec.combining import Combine, check_combine
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.formats import FormatSpec
 from export_pipelines.spec.naming import check_path, check_path_template
@@ -58,6 +59,14 @@ class ExportSpec(SpecModel):
     )
     partition: PartitionKind = Field(
         "daily", description="Length of the window that one run covers.", examples=["monthly"]
+    )
+    combine: Combine | None = Field(
+        None,
+        description=(
+            "A run of several partitions makes one artifact per calendar week, month, quarter or year of them, in the "
+            "schedule's timezone; none means one run per partition."
+        ),
+        examples=["month"],
     )
     start: date = Field(date(2026, 1, 1), description="First day that may be exported.", examples=["2026-01-01"])
     source: KeyName = Field(description="Connection to read from.", examples=["school"])
@@ -161,4 +170,6 @@ class ExportSpec(SpecModel):
             raise ValueError("path: must contain {run8} or {run_id}, so that a new run never meets an old one's files")
         if self.path and "{org}" in self.path and not self.org:
             raise ValueError("path: uses {org}, and `org` is not set")
+        if self.combine:
+            check_combine(self.combine, self.partition, self.path)
         return self
