@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -122,5 +123,4 @@ def _runs(exports: Sequence[ResolvedExport], timing: Timing) -> list[list[str]]:
     """Who shares a run: `batch_size` exports; one whose run may be ended has a run of its own."""
     alone = [[export.name] for export in exports if export.spec.overlap == "cancel"]
     shared = [export.name for export in exports if export.spec.overlap != "cancel"]
-    size = timing.schedule.batch_size
-    return [shared[begin : begin + size] for begin in range(0, len(shared), size)] + alone
+    return [list(names) for names in chunks(shared, timing.schedule.batch_size)] + alone
