@@ -15,7 +15,7 @@ from export_pipelines.findings import (
     check_files,
     check_present,
 )
-from export_pipelines.ledger import artifacts, readings
+from export_pipelines.ledger import archives, artifacts, readings
 from export_pipelines.ledger.archives import ArchiveRow
 from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
 from export_pipelines.ledger.ledger import Ledger
@@ -44,18 +44,18 @@ def verify(store: Store, ledger: Ledger, *, export: str | None = None, on_file: 
     called with each path before it is read. Raises StorageUnavailableError if the store is not there.
     """
     known = {row.manifest_path: row for row in artifacts.find(ledger) if row.store == store.name}
-    archives = {row.index_path: row for row in readings.archive_rows(ledger) if row.store == store.name}
-    if known or any(row.sealed_at for row in archives.values()):
+    packed = {row.index_path: row for row in archives.find(ledger) if row.store == store.name}
+    if known or any(row.sealed_at for row in packed.values()):
         check_present(store)
     report = Report()
     paths = _paths(store)
     listed = {path for path in paths if is_manifest(path) or is_index(path)}
-    listed.update(row.file_path for row in archives.values())
+    listed.update(row.file_path for row in packed.values())
     for path in filter(is_manifest, paths):
         listed |= _verify_artifact(store, path, known.pop(path, None), report, export=export, on_file=on_file)
     for path in filter(is_index, paths):
-        listed |= _verify_archive(store, path, archives.pop(path, None), report, export=export, on_file=on_file)
-    _report_lost(report, known.values(), archives.values(), export)
+        listed |= _verify_archive(store, path, packed.pop(path, None), report, export=export, on_file=on_file)
+    _report_lost(report, known.values(), packed.values(), export)
     if export is None:
         extra = [path for path in paths if path not in listed]
         report.problems.extend(Finding("unlisted", store.name, path, "no manifest lists this file") for path in extra)
@@ -129,16 +129,14 @@ def _verify_archive(
     return {archive_path(path, index.format)} if index else set()
 
 
-def _report_lost(
-    report: Report, rows: Iterable[ArtifactRow], archives: Iterable[ArchiveRow], export: str | None
-) -> None:
+def _report_lost(report: Report, rows: Iterable[ArtifactRow], packed: Iterable[ArchiveRow], export: str | None) -> None:
     """Report what the ledger has and the store has not."""
     for row in rows:
         if export in (None, row.manifest.export):
             report.artifacts[row.manifest.artifact_id] = False
             message = "the ledger has this artifact, the store has no manifest of it"
             report.problems.append(about(row, "missing", row.manifest_path, message))
-    for archive in archives:
+    for archive in packed:
         if archive.sealed_at and export in (None, archive.export):
             report.archives[archive.archive_id] = False
             message = "the ledger has this archive, the store has no index of it"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice, takewhile
 
 from export_pipelines.catching_up.decide import GRACE
+from export_pipelines.catching_up.policies import timing_of
 from export_pipelines.ledger import due, watches
 from export_pipelines.ledger.due import Asked, Cause
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -55,7 +56,7 @@ def note_ticks(project: Project, now: datetime) -> None:
     everything = watches.everything(project.ledger)
     since = min((watched.seen_until for watched in everything), default=now)
     pauses = pauses_since(project.ledger, since)
-    spans = [*_former(found, current, everything), *_spans(found, current, now)]
+    spans = [*_former(project, current, everything), *_spans(found, current, now)]
     deadline = time.monotonic() + _SECONDS
     quiet = []
     for span in sorted(spans, key=lambda span: span.seen_until):
@@ -77,16 +78,16 @@ def _spans(found: Iterable[Timing], current: Mapping[str, Watch], now: datetime)
                 yield _Span(timing, list(group), now - GRACE)
 
 
-def _former(found: Iterable[Timing], current: Mapping[str, Watch], everything: Iterable[Watch]) -> Iterator[_Span]:
+def _former(project: Project, current: Mapping[str, Watch], everything: Iterable[Watch]) -> Iterator[_Span]:
     """What timings asked for until they were changed."""
-    timing_of = {export.name: timing for timing in found for export in timing.exports}
-    for old in everything:
-        if old.export in current and old.timing != current[old.export].timing:
-            timing = timing_of[old.export]
-            schedule = old.former(timing)
-            members = [export for export in timing.exports if schedule and export.name == old.export]
-            before = replace(timing, schedule=schedule or timing.schedule, exports=members)
-            yield _Span(before, [old], current[old.export].since, former=True)
+    changed = [old for old in everything if old.export in current and old.timing != current[old.export].timing]
+    timings_now = timing_of(project) if changed else {}
+    for old in changed:
+        timing = timings_now[old.export]
+        schedule = old.former(timing)
+        members = [export for export in timing.exports if schedule and export.name == old.export]
+        before = replace(timing, schedule=schedule or timing.schedule, exports=members)
+        yield _Span(before, [old], current[old.export].since, former=True)
 
 
 def _note(project: Project, span: _Span, pauses: Pauses, now: datetime) -> None:

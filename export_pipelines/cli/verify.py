@@ -92,12 +92,11 @@ def _is_export(app: App, what: str) -> bool:
 
 def _stores(app: App, export: str | None) -> list[str]:
     """The stores to read: all, or those where the export publishes, has published or is archived."""
-    from export_pipelines.ledger import readings
-    from export_pipelines.ledger.artifacts import find
+    from export_pipelines.ledger import archives, artifacts
 
     project = app.project
-    found = {row.store for row in find(project.ledger, export=export)}
-    found |= {row.store for row in readings.archive_rows(project.ledger) if export in (None, row.export)}
+    found = {row.store for row in artifacts.find(project.ledger, export=export)}
+    found |= {row.store for row in archives.find(project.ledger) if export in (None, row.export)}
     if export is None:
         return sorted({*project.specs.stores, *found})
     spec = project.specs.exports.get(export)

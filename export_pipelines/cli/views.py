@@ -51,7 +51,6 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
 
 def deletions(ledger: Ledger, rows: Sequence[ArtifactRow], locations: Locations) -> dict[str, dict[str, Any]]:
     """Artifact -> its last deletion, of those whose files were deleted."""
-    from export_pipelines.ledger.archives import get
     from export_pipelines.ledger.deletions import of_artifacts
 
     gone = [row.manifest.artifact_id for row in rows if row.deleted_at is not None]
@@ -60,8 +59,8 @@ def deletions(ledger: Ledger, rows: Sequence[ArtifactRow], locations: Locations)
         done = [deletion for deletion in history if deletion.outcome == "deleted"]
         if done:
             last = done[-1]
-            archive = get(ledger, last.archive_id) if last.sealed and last.archive_id else None
-            where = locations.uri(archive.store, archive.file_path) if archive else None
+            store, path = last.archive_store, last.archive_path
+            where = locations.uri(store, path) if last.sealed and store and path else None
             found[artifact_id] = {"at": last.ended_at, "by": last.by, "why": last.why, "archive": where}
     return found
 

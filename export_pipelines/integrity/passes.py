@@ -12,7 +12,7 @@ from datetime import datetime
 from export_pipelines.chunks import chunks
 from export_pipelines.errors import ExportError
 from export_pipelines.findings import Finding, Report, check_archive, check_present
-from export_pipelines.ledger import pulses, readings
+from export_pipelines.ledger import archives, pulses, readings
 from export_pipelines.ledger.archives import ArchiveRow
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.readings import Unread
@@ -126,7 +126,7 @@ class _Work:
         self._stores: dict[str, Store | None] = {}  # None is one that cannot be read
         self._errors: dict[str, int] = defaultdict(int)
         self._rows: dict[str, ArtifactRow | ExportError] = {}
-        self._archives = {row.archive_id: row for row in readings.archive_rows(project.ledger)}
+        self._archives = {row.archive_id: row for row in archives.find(project.ledger)}
         self._seen: list[Seen] = []
         self._recorded = time.monotonic()
 
@@ -176,10 +176,10 @@ class _Work:
         record_damage(self._project, damaged, self._now)
         sound = {one.item: not one.findings for one in self._seen}
         artifacts = {item.id: right for item, right in sound.items() if item.what == "artifact"}
-        archives = {item.id: right for item, right in sound.items() if item.what == "archive"}
-        readings.record(self._project.ledger, self._now, artifacts=artifacts, archives=archives)
+        packed = {item.id: right for item, right in sound.items() if item.what == "archive"}
+        readings.record(self._project.ledger, self._now, artifacts=artifacts, archives=packed)
         self.found.artifacts += len(artifacts)
-        self.found.archives += len(archives)
+        self.found.archives += len(packed)
         self.found.damaged += damaged
         self.found.repaired += [one for one in self._seen if one.repaired]
         self._seen, self._recorded = [], time.monotonic()

@@ -70,6 +70,12 @@ def unsealed(ledger: Ledger) -> list[ArchiveRow]:
         return [_archive(row) for row in connection.execute(query)]
 
 
+def find(ledger: Ledger) -> list[ArchiveRow]:
+    """All archives, those that are being written included."""
+    with ledger.read() as connection:
+        return [_archive(row) for row in connection.execute(select(archives))]
+
+
 def get(ledger: Ledger, archive_id: str) -> ArchiveRow | None:
     """The archive, or None."""
     with ledger.read() as connection:

@@ -136,7 +136,7 @@ def find(
     if partition is not None:
         query = query.where(of_span(artifacts, None if export is None else [export], partition))
     with ledger.read() as connection:
-        return [_artifact(row) for row in connection.execute(query.limit(limit))]
+        return [artifact_row(row) for row in connection.execute(query.limit(limit))]
 
 
 def last_good(
@@ -156,7 +156,7 @@ def last_good(
     latest = query.order_by(c.window_start.desc(), c.created_at.desc(), c.artifact_id).limit(1)
     with ledger.read() as connection:
         row = connection.execute(latest).first()
-        return _artifact(row) if row else None
+        return artifact_row(row) if row else None
 
 
 def replaced(ledger: Ledger, export: str, span: str) -> str | None:
@@ -182,7 +182,7 @@ def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
     if len(rows) != 1:
         found = "several artifacts" if rows else "no artifact"
         raise SpecError(f"{found} with id {artifact_id!r}", hint="List them: exports artifacts")
-    return _artifact(rows[0])
+    return artifact_row(rows[0])
 
 
 def by_id(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, ArtifactRow]:
@@ -191,7 +191,7 @@ def by_id(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, ArtifactRow]
     with ledger.read() as connection:
         for chunk in chunks(artifact_ids):
             for row in connection.execute(select(artifacts).where(artifacts.c.artifact_id.in_(chunk))):
-                found[row.artifact_id] = _artifact(row)
+                found[row.artifact_id] = artifact_row(row)
     return found
 
 
@@ -205,6 +205,7 @@ def newest_partitions(ledger: Ledger) -> dict[str, str]:
         return {row.export: row.partition for row in connection.execute(query.distinct())}
 
 
-def _artifact(row: Row[Any]) -> ArtifactRow:
+def artifact_row(row: Row[Any]) -> ArtifactRow:
+    """The artifact in a row of `select(artifacts)`. Raises DamagedArtifactError if its manifest cannot be read."""
     manifest = parse_manifest(row.manifest.encode(), where=f"{row.artifact_id} in the ledger")
     return ArtifactRow(row.store, row.manifest_path, manifest, row.good, row.deleted_at)

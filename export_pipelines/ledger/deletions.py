@@ -44,7 +44,8 @@ class Decision:
 class DeletionRow:
     """One deletion. `outcome` is None while it is on its way; `error` says why it was kept, or is not finished.
 
-    `by` and `restored_by` are names of users or Dagster runs. `sealed` tells whether the archive has it for certain.
+    `by` and `restored_by` are names of users or Dagster runs. `sealed` tells whether the archive has it for certain,
+    and `archive_path` where its file is.
     """
 
     id: int
@@ -68,6 +69,7 @@ class DeletionRow:
     bytes: int
     store: str
     sealed: bool
+    archive_path: str | None
 
     @property
     def span(self) -> str:
@@ -188,11 +190,12 @@ def restored(connection: Connection, row: DeletionRow, *, by: str, at: datetime)
 
 def _rows() -> Any:
     c = artifact_table.c
-    sealed = archive_table.c.sealed_at.is_not(None).label("sealed")
+    archive = (archive_table.c.sealed_at.is_not(None).label("sealed"), archive_table.c.file_path.label("archive_path"))
     joined = deletions.join(artifact_table, c.artifact_id == deletions.c.artifact_id).outerjoin(
         archive_table, archive_table.c.archive_id == deletions.c.archive_id
     )
-    return select(deletions, c.export, c.partition, c.last_partition, c.bytes, c.store, sealed).select_from(joined)
+    columns = (c.export, c.partition, c.last_partition, c.bytes, c.store, *archive)
+    return select(deletions, *columns).select_from(joined)
 
 
 def _find(ledger: Ledger, query: Any) -> list[DeletionRow]:

@@ -25,6 +25,7 @@ Asker = Literal["schedule", "catch_up"]
 ADVICE = "What is: exports due {}"
 
 _OLDEST = 500  # rows of one export that are looked at together
+_AT_REST = {"requested_at": None, "next_attempt_at": None}
 _EMPTY = "no rows, and `on_empty` is skip"  # of attempts that an older version skipped
 _INSTANTS = [bindparam(name, type_=Instant) for name in ("tick", "next_attempt_at", "now")]
 _NOTE = text(
@@ -131,8 +132,7 @@ def request(connection: Connection, rows: Iterable[DueRow], now: datetime) -> se
 
 def skip(connection: Connection, row: DueRow, cause: Cause, reason: str) -> None:
     """Record that it will not be made, unless somebody changed the row since it was read."""
-    values = {"state": "skipped", "cause": cause, "reason": reason, "requested_at": None, "next_attempt_at": None}
-    connection.execute(update(due).where(*_as_read(row)).values(values))
+    connection.execute(update(due).where(*_as_read(row)).values(_skipped(cause, reason)))
 
 
 def fail(connection: Connection, row: DueRow, reason: str, *, next_attempt_at: datetime | None) -> None:
@@ -161,15 +161,15 @@ def give_up(connection: Connection, row: DueRow, reason: str) -> None:
 
 def supersede(connection: Connection, export: str, partition: str, reason: str) -> None:
     """Record that a run of it was ended in favour of a later partition."""
-    values = {"state": "skipped", "cause": "overlap", "reason": reason, "requested_at": None, "next_attempt_at": None}
-    connection.execute(update(due).where(*_of(export, partition), due.c.state == "due").values(values))
+    still_due = (*_of(export, partition), due.c.state == "due")
+    connection.execute(update(due).where(*still_due).values(_skipped("overlap", reason)))
 
 
 def abandon(connection: Connection, exports: Collection[str], reason: str) -> None:
     """Skip what is due of exports that no longer have a schedule."""
-    values = {"state": "skipped", "cause": "changed", "reason": reason, "requested_at": None, "next_attempt_at": None}
     for export in exports:
-        connection.execute(update(due).where(due.c.export == export, due.c.state == "due").values(values))
+        still_due = (due.c.export == export, due.c.state == "due")
+        connection.execute(update(due).where(*still_due).values(_skipped("changed", reason)))
 
 
 def reopen(connection: Connection, exports: Collection[str], *, since: datetime, until: datetime, now: datetime) -> int:
@@ -196,8 +196,7 @@ def dismiss(ledger: Ledger, export: str, partitions: Collection[str], *, reason:
                     f"partition {partition} of export {export} was requested, and its run has not ended",
                     hint=f"Wait for it, or cancel it; after `exports pause {export}` it is not requested again",
                 )
-        values = {"state": "skipped", "cause": "person", "reason": reason, "next_attempt_at": None}
-        _set(connection, [rows[partition].id for partition in partitions], values)
+        _set(connection, [rows[partition].id for partition in partitions], _skipped("person", reason))
 
 
 def _not_open(connection: Connection, export: str, partition: str) -> str:
@@ -217,11 +216,9 @@ def settle(ledger: Ledger) -> None:
         done = connection.execute(select(due.c.id).where(open_, is_published())).scalars().all()
         empty = connection.execute(select(due.c.id).where(open_, is_empty())).scalars().all()
     if done or empty:
-        over = {"requested_at": None, "next_attempt_at": None}
         with ledger.write() as connection:
-            skipped = {**over, "state": "skipped", "cause": "condition", "reason": func.coalesce(_why(), _EMPTY)}
-            _set(connection, set(empty) - set(done), skipped)
-            _set(connection, done, {**over, "state": "done", "cause": None, "reason": None})
+            _set(connection, set(empty) - set(done), _skipped("condition", func.coalesce(_why(), _EMPTY)))
+            _set(connection, done, {**_AT_REST, "state": "done", "cause": None, "reason": None})
 
 
 def is_published() -> ColumnElement[bool]:
@@ -314,6 +311,11 @@ def last_requested(ledger: Ledger, exports: Collection[str]) -> dict[str, dateti
 def due_row(row: Row[Any]) -> DueRow:
     """The row of `select(due)`."""
     return DueRow(**{name: getattr(row, name) for name in DueRow.__dataclass_fields__})
+
+
+def _skipped(cause: Cause, reason: str | ColumnElement[Any]) -> dict[str, Any]:
+    """The values of a row that is skipped."""
+    return {**_AT_REST, "state": "skipped", "cause": cause, "reason": reason}
 
 
 def _identity(one: Asked, now: datetime) -> dict[str, Any]:

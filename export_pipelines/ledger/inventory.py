@@ -57,7 +57,7 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     pins, holds = pinned(connection), held_until(connection)
     return [
         Item(
-            *(key, name, partition, _instant(start), _instant(end), _instant(created), octets, store, good, limit),
+            *(key, name, partition, instant(start), instant(end), instant(created), octets, store, good, limit),
             pinned=key in pins,
             held_until=holds.get(key),
             last_partition=last,
@@ -66,8 +66,8 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     ]
 
 
-def _instant(text: str) -> datetime | None:
-    """The instant that the database keeps in UTC, without an offset."""
+def instant(text: str) -> datetime | None:
+    """The instant (aware) that the database keeps in UTC, without an offset; None if the text cannot be read."""
     try:
         return datetime.fromisoformat(f"{text}+00:00")
     except ValueError:

@@ -11,13 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Select, String, Table, cast, f
 
 from export_pipelines.chunks import chunks
 from export_pipelines.errors import DamagedArtifactError
-from export_pipelines.ledger.archives import ArchiveRow
-from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.artifacts import ArtifactRow, artifact_row
 from export_pipelines.ledger.coverage import of_span, within
+from export_pipelines.ledger.inventory import instant
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import archives, artifacts, deletions, events
 from export_pipelines.spec.naming import span_of
-from export_pipelines.storage.manifest import parse_manifest
 
 What = Literal["artifact", "archive"]
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC) + timedelta(days=1)
@@ -102,21 +101,10 @@ def rows(ledger: Ledger, ids: Sequence[str]) -> dict[str, ArtifactRow | DamagedA
         for chunk in chunks(ids):
             for row in connection.execute(select(artifacts).where(artifacts.c.artifact_id.in_(chunk))):
                 try:
-                    manifest = parse_manifest(row.manifest.encode(), where=f"{row.artifact_id} in the ledger")
+                    found[row.artifact_id] = artifact_row(row)
                 except DamagedArtifactError as error:
                     found[row.artifact_id] = error
-                else:
-                    found[row.artifact_id] = ArtifactRow(
-                        row.store, row.manifest_path, manifest, row.good, row.deleted_at
-                    )
     return found
-
-
-def archive_rows(ledger: Ledger) -> list[ArchiveRow]:
-    """All archives, those that are being written included."""
-    names = ArchiveRow.__dataclass_fields__
-    with ledger.read() as connection:
-        return [ArchiveRow(*(getattr(row, name) for name in names)) for row in connection.execute(select(archives))]
 
 
 def leaving(ledger: Ledger, ids: Sequence[str]) -> set[str]:
@@ -176,7 +164,7 @@ def _live(what: What) -> Select[Any]:
 
 def _items(connection: Connection, what: What, query: Select[Any]) -> Iterator[Unread]:
     for key, store, octets, text, damaged in connection.execute(query):
-        yield Unread(what, key, store, octets, _instant(text), bool(damaged))
+        yield Unread(what, key, store, octets, instant(text) or LONG_AGO, bool(damaged))
 
 
 def _record(connection: Connection, what: What, found: Mapping[str, bool], now: datetime) -> None:
@@ -186,11 +174,3 @@ def _record(connection: Connection, what: What, found: Mapping[str, bool], now: 
         connection.execute(update(table).where(key.in_(chunk)).values(verified_at=now, damaged_at=None))
     for chunk in chunks([ident for ident, sound in found.items() if not sound]):
         connection.execute(update(table).where(key.in_(chunk), damaged_at.is_(None)).values(damaged_at=now))
-
-
-def _instant(text: str) -> datetime:
-    """The instant that the database keeps in UTC, without an offset."""
-    try:
-        return datetime.fromisoformat(f"{text}+00:00")
-    except ValueError:
-        return LONG_AGO

@@ -31,7 +31,7 @@ def active_exports(project: Project, instance: dg.DagsterInstance, now: datetime
 
     An export that a run has produced already is not at work in it. Raises LedgerUnavailableError.
     """
-    jobs = {job_name(timing): {e.name for e in timing.exports} for timing in timings(project.specs.exports.values())}
+    jobs = _exports_by_job(project)
     found = instance_log.active_runs(instance, now)
     attempts = runs.last_by_run(project.ledger, [run.run_id for run in found])
     active: dict[str, list[Active]] = {}
@@ -50,6 +50,10 @@ def active_exports(project: Project, instance: dg.DagsterInstance, now: datetime
     return active
 
 
+def _exports_by_job(project: Project) -> dict[str, set[str]]:
+    return {job_name(timing): {e.name for e in timing.exports} for timing in timings(project.specs.exports.values())}
+
+
 def exports_of(run: dg.DagsterRun, jobs: Mapping[str, set[str]]) -> set[str]:
     """The exports that the run is to produce: those selected, or all of its job; `jobs` maps job -> exports."""
     selected = {name for key in run.asset_selection or () if (name := export_of(key))}
@@ -66,7 +70,7 @@ def ended_exports(
     asked = {(row.export, row.partition): row for row in rows if row.requested_at is not None}
     if not asked:
         return {}
-    jobs = {job_name(timing): {e.name for e in timing.exports} for timing in timings(project.specs.exports.values())}
+    jobs = _exports_by_job(project)
     partitions = sorted({partition for _, partition in asked})
     since = min(row.requested_at for row in asked.values() if row.requested_at) - _SKEW
     last: dict[tuple[str, str], EndedRun] = {}

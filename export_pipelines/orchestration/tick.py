@@ -108,19 +108,17 @@ def made_by(
     """
     ledger = project.ledger
     exports = {export.name: export for export in timing.exports}
-    found, this = (
-        _Sorted(),
-        _Tick(
-            project,
-            instance,
-            tick,
-            now,
-            pauses_since(ledger, min(tick, now)),
-            timing.names,
-            active_exports(project, instance, now),
-            due.launching(ledger, list(exports), since=now - _LAUNCHING),
-            missing(project, instance, [(name, partition) for name in exports]),
-        ),
+    found = _Sorted()
+    this = _Tick(
+        project,
+        instance,
+        tick,
+        now,
+        pauses_since(ledger, min(tick, now)),
+        timing.names,
+        active_exports(project, instance, now),
+        due.launching(ledger, list(exports), since=now - _LAUNCHING),
+        missing(project, instance, [(name, partition) for name in exports]),
     )
     for export in timing.exports:
         asked = Asked(export=export.name, partition=partition, schedule=timing.schedule_name, tick=tick)

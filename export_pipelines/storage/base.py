@@ -144,10 +144,6 @@ class Store(ABC):
     def uri(self, path: str) -> str:
         """Where people find the file: an absolute path or an `s3://` URI."""
 
-    def free_bytes(self) -> int | None:
-        """Bytes that still fit, or None where the store has no such limit."""
-        return None
-
 
 def is_plain(name: str) -> bool:
     """Whether a name can be one segment of a path, as `check_path` demands."""

@@ -147,11 +147,6 @@ class LocalStore(Store):
         """The absolute path."""
         return str(self.root / path)
 
-    def free_bytes(self) -> int | None:
-        """Bytes free on the file system for this account."""
-        existing = next(p for p in (self.root, *self.root.parents) if p.exists())
-        return shutil.disk_usage(existing).free
-
     def _rename(self, staging: Staging, directory: str, fence: AbstractContextManager[object]) -> None:
         parent, _, last = directory.rpartition("/")
 

@@ -190,15 +190,8 @@ class TestRefusals:
             assert "credentials" in told or "access_key_id" in told
             assert "wrong-canary" not in told
 
-    def test_no_credentials_at_all(self, rclone: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
-            monkeypatch.setenv(name, str(tmp_path / "none"))
-        spec = rclone.spec("b").model_copy(update={"access_key_id": None, "secret_access_key": None})
-        store = S3Store("lake", spec, rclone.settings(tmp_path))
-        assert "access_key_id" in failure(ConfigurationError, lambda: store.size("a/b"))
+    def test_no_credentials_at_all(self, keyless: S3Store) -> None:
+        assert "access_key_id" in failure(ConfigurationError, lambda: keyless.size("a/b"))
 
     @pytest.mark.parametrize(
         "fields",

@@ -6,7 +6,6 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from export_pipelines.errors import ConfigurationError, ExportError, StorageErro
 from export_pipelines.storage.base import Leftover, Removal
 from export_pipelines.storage.s3 import S3Store
 from export_pipelines_tests.contracts.s3_faults import failure, when
-from export_pipelines_tests.contracts.s3_matrix import ALWAYS, FAULTS
+from export_pipelines_tests.contracts.s3_matrix import ALWAYS, FAULTS, Case
 from export_pipelines_tests.contracts.store_publishing import Job
 from export_pipelines_tests.contracts.store_removal import contents
 from export_pipelines_tests.s3_servers import SECRET_KEY, Action, Proxy, Request, S3Server, free_port, s3_proxy
@@ -203,18 +202,6 @@ def answering(
     return rule
 
 
-@dataclass(frozen=True)
-class Case:
-    """A fault of the requests for manifests or for data files, the first time or always."""
-
-    place: str
-    fault: str
-    times: int
-
-    def __str__(self) -> str:
-        return f"{self.fault}-at-{self.place}-{'always' if self.times == ALWAYS else 'once'}"
-
-
 CASES = [Case(*case) for case in itertools.product(("manifests", "data"), FAULTS, (1, ALWAYS))]
 
 
@@ -239,17 +226,8 @@ class TestFaults:
         assert all("NoSuchBucket" in str(error) for error in failed.values())
         failure(StorageError, store.leftovers)
 
-    def test_no_credentials_concern_the_whole_call(
-        self, rclone: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
-            monkeypatch.setenv(name, str(tmp_path / "none"))
-        spec = rclone.spec("b").model_copy(update={"access_key_id": None, "secret_access_key": None})
-        store = S3Store("lake", spec, rclone.settings(tmp_path))
-        assert "access_key_id" in failure(ConfigurationError, lambda: store.remove(REMOVALS))
+    def test_no_credentials_concern_the_whole_call(self, keyless: S3Store) -> None:
+        assert "access_key_id" in failure(ConfigurationError, lambda: keyless.remove(REMOVALS))
 
 
 def _wrong(case: Case, server: S3Server, state: Path) -> list[str]:

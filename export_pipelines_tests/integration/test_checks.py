@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
-import sqlite3
-import uuid
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import psycopg2
 import pytest
 
-from export_pipelines.checks.plan import planned_checks
 from export_pipelines.export import publish
 from export_pipelines.ledger import artifacts
-from export_pipelines.opening import Artifact
 from export_pipelines.project import Project
 from export_pipelines.rebuild import rebuild
-from export_pipelines.settings import Settings
-from export_pipelines.spec.checks import CheckKind
-from export_pipelines.spec.load import load_specs
 from export_pipelines.storage.local import LocalStore
-from export_pipelines.storage.manifest import CheckResult, Manifest
-from export_pipelines_tests.integration.cli_project import Cli
+from export_pipelines.storage.manifest import Manifest
+from export_pipelines_tests.integration.checked import BALANCE, DAY, execute, only, run, students
 from export_pipelines_tests.projects import project
-
-DAY = "2026-01-05"
-BALANCE = {"column": "balance", "sql": "select sum(balance) from students"}
-TABLES = """
-create table payments (id integer, party text, amount decimal(12,2), ratio double precision, paid timestamp);
-insert into payments values (1, 'a', 0.10, 0.1, '2026-01-05 10:00:00'), (2, 'a', 0.20, 0.2, '2026-01-05 11:00:00'),
-  (3, 'b', 1000000000.05, 0.3, '2026-01-06 10:00:00');
-"""
-
-
-def run(made: Project, name: str = "students", partition: str = DAY, **options: Any) -> Artifact:
-    return made.run(made.request(name, partition, run_id=uuid.uuid4().hex, **options))
-
-
-def students(root: Path, checks: dict[str, Any], *, batch_rows: int = 2, **entry: Any) -> Project:
-    """An export of the table `students`, in small batches."""
-    datasets = {"students": {"table": "students", "checks": checks}}
-    connections = {"school": {"url": f"sqlite:///{root}/school.db", "batch_rows": batch_rows}}
-    return project(root, {"students": {"datasets": datasets, **entry}}, connections=connections)
-
-
-def only(artifact: Artifact) -> CheckResult:
-    (result,) = artifact.checks
-    return result
-
-
-def execute(root: Path, statement: str) -> None:
-    with sqlite3.connect(root / "school.db") as connection:
-        connection.execute(statement)
-    connection.close()
-
 
 CASES: list[tuple[dict[str, Any], bool, str, dict[str, Any]]] = [
     ({"rows": {"min": 4, "max": 4}}, True, "4 rows", {"rows": 4, "min": 4, "max": 4}),
@@ -261,118 +221,6 @@ def test_columns_are_compared_with_an_earlier_partition(
     assert result.values["earlier_partition"] == "2026-01-04"
 
 
-# --- control totals -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["sqlite", "sqlite_sqlalchemy", "postgres", "postgres_sqlalchemy", "duckdb"])
-def payments(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database with the table `payments`, read through each of the sources."""
-    kind: str = request.param
-    if kind.startswith("postgres"):
-        url: str = request.getfixturevalue("postgres_url")
-        with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-            cursor.execute(TABLES)
-        connection.close()
-        return url.replace("postgresql://", "postgresql+psycopg2://") if kind.endswith("alchemy") else url
-    if kind == "duckdb":
-        import duckdb
-
-        with duckdb.connect(str(tmp_path / "pay.duckdb")) as duck:
-            duck.execute(TABLES)
-        return f"duckdb:///{tmp_path}/pay.duckdb"
-    with sqlite3.connect(tmp_path / "pay.db") as lite:
-        lite.executescript(TABLES)
-    lite.close()
-    return f"sqlite{'+pysqlite' * kind.endswith('alchemy')}:///{tmp_path}/pay.db"
-
-
-def paying(root: Path, url: str, *, where: str = "", **totals: dict[str, Any]) -> Project:
-    """An export whose datasets all read `payments`, each with a control total."""
-    datasets = {
-        name: {"sql": f"select * from payments {where} order by id", "checks": {"control_total": total}}
-        for name, total in totals.items()
-    }
-    return project(root, {"pay": {"datasets": datasets}}, connections={"school": {"url": url, "batch_rows": 2}})
-
-
-def test_control_totals_are_exact_in_every_database(tmp_path: Path, payments: str) -> None:
-    decimals = {"column": "amount", "sql": "select sum(amount) from payments"}
-    integers = {"column": "id", "sql": "select sum(id) from payments"}
-    floats = {"column": "ratio", "sql": "select sum(ratio) from payments"}
-    made = paying(tmp_path, payments, decimals=decimals, integers=integers, floats=floats)
-    found = run(made, "pay").checks
-    assert [(check.passed, check.values["sum"]) for check in found] == [
-        (True, 1000000000.35),
-        (True, 6),
-        (True, pytest.approx(0.6)),
-    ], found
-
-
-def test_a_cent_is_a_difference_in_every_database(tmp_path: Path, payments: str) -> None:
-    cent = {"column": "amount", "sql": "select sum(amount) + 0.01 from payments"}
-    result = only(run(paying(tmp_path, payments, cent=cent), "pay"))
-    assert not result.passed
-    said = "amount adds up to 1,000,000,000.35, the control query says 1,000,000,000.36: -0.01 off"
-    assert result.message == said
-    assert result.values == {"sum": 1000000000.35, "control_total": 1000000000.36, "difference": -0.01}
-
-
-def test_null_counts_as_0_and_parameters_are_bound(tmp_path: Path, payments: str) -> None:
-    window = "where paid >= :window_start and paid < :window_end"
-    total = {"column": "amount", "sql": f"select sum(amount) from payments {window}"}
-    made = paying(tmp_path, payments, where=window, day=total)
-    assert only(run(made, "pay")).values["sum"] == 0.3
-    nothing = only(run(made, "pay", partition="2026-01-09"))
-    assert (nothing.passed, nothing.values) == (True, {"sum": 0, "control_total": 0, "difference": 0})
-
-
-def test_a_control_query_that_is_refused_fails_its_check_only(tmp_path: Path, payments: str) -> None:
-    good = {"column": "amount", "sql": "select sum(amount) from payments"}
-    wrong = {"column": "amount", "sql": "select sum(amount) from nowhere"}
-    made = paying(tmp_path, payments, first=wrong, second=good, third=wrong)
-    artifact = run(made, "pay")
-    assert [check.passed for check in artifact.checks] == [False, True, False]
-    assert "dataset 'control total of first': " in artifact.checks[0].message
-    assert "nowhere" in artifact.checks[2].message
-    assert artifact.manifest.rows == {"first": 3, "second": 3, "third": 3}
-    assert len(artifacts.find(made.ledger)) == 1
-
-
-def test_a_control_query_that_breaks_while_it_is_read_fails_its_check_only(tmp_path: Path, postgres_url: str) -> None:
-    with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
-        cursor.execute(TABLES)
-    connection.close()
-    broken = {"column": "id", "sql": "select sum(id / (id - 2)) from payments"}
-    artifact = run(paying(tmp_path, postgres_url, broken=broken), "pay")
-    assert not only(artifact).passed
-    assert "division by zero" in only(artifact).message
-    assert artifact.manifest.total_rows == 3
-
-
-def test_a_writer_between_the_rows_and_the_total_changes_neither(tmp_path: Path, postgres_url: str) -> None:
-    with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
-        cursor.execute(TABLES)
-    total = {"column": "amount", "sql": "select sum(amount) from payments"}
-    made = paying(tmp_path, postgres_url, payments=total)
-    seen: list[int] = []
-
-    def write(rows: int) -> None:
-        seen.append(rows)
-        with connection, connection.cursor() as cursor:
-            cursor.execute("insert into payments values (%s, 'late', 5, 0.5, '2026-01-05')", [100 + rows])
-
-    with made.open(made.request("pay", DAY, run_id="r" * 16)) as opened:
-        result = only(publish(opened, on_rows=write))
-    assert seen == [2, 3]
-    assert (result.passed, result.values["control_total"]) == (True, 1000000000.35)
-    later = only(run(made, "pay"))
-    connection.close()
-    assert (later.passed, later.values["control_total"]) == (True, 1000000010.35)
-
-
-# --- reread ---------------------------------------------------------------------------------------------------------
-
-
 class RottingStore(LocalStore):
     """A disk that changes the last byte of a file after it was written."""
 
@@ -406,79 +254,3 @@ def test_a_file_that_differs_when_it_is_read_again_is_bad(tmp_path: Path) -> Non
     assert not artifact.row.good
     assert [row.good for row in artifacts.find(made.ledger)] == [False]
     assert artifacts.last_good(made.ledger, "students") is None
-
-
-# --- the command ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
-
-
-def checked(cli: Cli, checks: dict[str, Any]) -> None:
-    cli.use({"students": {"datasets": {"students": {"table": "students", "checks": checks}}}})
-
-
-def test_run_prints_failed_checks_and_exits_with_1_for_a_blocking_one(cli: Cli) -> None:
-    checked(cli, {"rows": {"min": 10}, "unique": ["status"], "blocking": ["rows"]})
-    result = cli("run", "students", "--partition", DAY, code=1)
-    assert "Blocking check rows failed: 4 rows, at least 10 expected\n" in result.stderr
-    assert "Check unique failed: 1 of 4 rows repeats the status of another row\n" in result.stderr
-    document = cli.json("run", "students", "--from", DAY, "--to", "2026-01-06", code=1)
-    assert (document["published"], document["failed"]) == (2, 0)
-    assert [(entry["state"], entry["artifact"]["good"]) for entry in document["results"]] == [("published", False)] * 2
-    assert [check["passed"] for check in document["results"][0]["checks"]] == [False, False]
-    assert cli.json("artifacts")["artifacts"][0]["checks"] == document["results"][1]["checks"]
-    several = cli("run", "students", "--from", DAY, "--to", "2026-01-06", code=1)
-    assert f"2 partitions: 2 published. Blocking checks failed: {DAY}, 2026-01-06" in several.stderr
-
-
-def test_a_check_that_does_not_block_leaves_the_exit_code(cli: Cli) -> None:
-    checked(cli, {"unique": ["status"]})
-    assert "Check unique failed" in cli("run", "students", "--partition", DAY).stderr
-    checked(cli, {"unique": ["id"]})
-    assert cli("run", "students", "--partition", DAY).stderr == ""
-
-
-def test_run_with_a_limit_says_that_checks_were_not_evaluated(cli: Cli) -> None:
-    checked(cli, {"rows": {"min": 10}, "blocking": ["rows"]})
-    result = cli("run", "students", "--partition", DAY, "--limit", "2")
-    assert result.stderr == "Its checks were not evaluated, because of --limit\n"
-    checked(cli, {})
-    assert cli("run", "students", "--partition", DAY, "--limit", "2").stderr == ""
-
-
-def test_failed_checks_are_seen_where_artifacts_are(cli: Cli) -> None:
-    checked(cli, {"rows": {"min": 10}, "blocking": ["rows"]})
-    cli("run", "students", "--partition", DAY, code=1)
-    assert cli("artifacts").stdout.splitlines()[1].split()[-2:] == ["bad", "csv"]
-    assert "Blocking check rows failed: 4 rows, at least 10 expected" in cli("artifacts", "--files").stdout
-    found = cli("path", "students")
-    assert found.stderr == "Warning: a blocking check failed, see: exports artifacts --files students\n"
-    assert Path(found.stdout.strip()).is_dir()
-    checked(cli, {"unique": ["status"]})
-    cli("run", "students", "--partition", DAY)
-    assert cli("artifacts").stdout.splitlines()[1].split()[-2:] == ["warning", "csv"]
-    assert cli("path", "students").stderr == ""
-
-
-def test_show_lists_the_checks(cli: Cli) -> None:
-    checked(cli, {"rows": {"min": 10}, "not_null": ["id"], "blocking": ["rows"]})
-    text = cli("show", "students").stdout
-    assert "rows      At least 10 rows (blocking)" in text
-    assert "not_null  No NULL in id" in text
-    assert [check["name"] for check in cli.json("show", "students")["checks"]] == ["rows", "not_null"]
-
-
-# --- the page -------------------------------------------------------------------------------------------------------
-
-
-def test_the_entry_of_the_page_is_valid_and_names_every_check(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
-    (entry,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "page.yaml").write_text("connections: {bank: {url: 'sqlite:///bank.db'}}\n" + entry)
-    specs = load_specs(tmp_path, settings=Settings({}))
-    assert specs.problems == []
-    names = [check.name for check in planned_checks(specs.exports["payments"].spec)]
-    assert names == re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)[:6] == [*get_args(CheckKind), "reread"]
