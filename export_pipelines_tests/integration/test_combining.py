@@ -199,15 +199,18 @@ def test_a_month_without_rows_is_skipped_day_by_day(made: Project) -> None:
 
 def test_a_day_that_is_restated_is_a_newer_version_of_that_day_only(made: Project) -> None:
     month = produce(made, "2026-01-01", "2026-01-31").manifest.artifact_id
-    day = produce(made, "2026-01-10").manifest.artifact_id
+    restated = produce(made, "2026-01-10").manifest
+    day = restated.artifact_id
+    assert restated.corrects == month
     assert {key: current(made, key) for key in ("2026-01-01", "2026-01-09", "2026-01-10", "2026-01-11")} == {
         "2026-01-01": month,
         "2026-01-09": month,
         "2026-01-10": day,
         "2026-01-11": month,
     }
-    again = produce(made, "2026-01-01", "2026-01-31").manifest.artifact_id
-    assert current(made, "2026-01-10") == again
+    whole = produce(made, "2026-01-01", "2026-01-31").manifest
+    assert whole.corrects == month
+    assert current(made, "2026-01-10") == whole.artifact_id
     assert verify(made.store("local"), made.ledger).problems == []
 
 
