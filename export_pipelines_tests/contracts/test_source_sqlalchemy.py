@@ -39,7 +39,7 @@ class SqlalchemyContract(SourceContract):
 class TestPysqlite(SqlalchemyContract):
     """SQLite through Python's own driver."""
 
-    compares_text_as_numbers = False
+    text_columns = frozenset({"precise"})
 
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path: Path) -> None:

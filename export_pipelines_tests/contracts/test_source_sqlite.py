@@ -36,7 +36,7 @@ def make_students(path: Path) -> None:
 class TestSqlite(SourceContract):
     """The contract."""
 
-    compares_text_as_numbers = False
+    text_columns = frozenset({"precise"})
 
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path: Path) -> None:

@@ -60,13 +60,15 @@ def test_bad_and_deleted_ones_are_corrected_and_samples_neither_correct_nor_are_
     ]
 
 
-def test_an_artifact_that_combines_several_partitions_is_another_one(tmp_path: Path) -> None:
+def test_a_partition_corrects_what_combines_it_with_others_and_not_the_other_way_round(tmp_path: Path) -> None:
     made = project(tmp_path, {"students": {}})
     first = run(made)
     with made.ledger.write() as connection:
         connection.exec_driver_sql(f"update export_artifacts set last_partition = '{NEXT}'")
-    assert run(made).corrects is None
-    assert artifacts.replaced(made.ledger, "students", DAY, last_partition=NEXT) == first.artifact_id
+    second = run(made)
+    assert second.corrects == first.artifact_id
+    assert artifacts.replaced(made.ledger, "students", f"{DAY}--{NEXT}") == first.artifact_id
+    assert artifacts.replaced(made.ledger, "students", DAY) == second.artifact_id
 
 
 def test_a_rebuilt_ledger_knows_corrections(tmp_path: Path) -> None:

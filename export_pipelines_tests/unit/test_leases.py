@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from export_pipelines.errors import LeaseHeldError, LeaseLostError
-from export_pipelines.ledger import runs
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
-from export_pipelines.ledger.leases import WHOLE, acquire, free, held, partition_of
+from export_pipelines.ledger.leases import WHOLE, acquire, free, held, partition_of, scope_of
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
 
@@ -232,9 +230,10 @@ def test_of_many_who_take_a_partition_or_the_whole_export_no_two_that_exclude_ea
         assert names == [WHOLE] or (names and WHOLE not in names)
 
 
-def test_the_partition_of_a_run_with_the_whole_lease_is_known_by_its_name_in_paths(ledger_url: str) -> None:
+def test_a_whole_export_has_a_name_in_paths_of_its_own(ledger_url: str) -> None:
     ledger = Ledger(ledger_url)
-    with acquire(ledger, "news", WHOLE, ttl_seconds=60, wait_seconds=0):
-        runs.start(ledger, run_id="r", export="news", partition="2026-01-05-14:00", now=datetime.now(UTC))
-    assert partition_of(ledger, "news", "2026-01-05-1400") == "2026-01-05-14:00"
+    for partition in ("2026-01-05-14:00", WHOLE):
+        with acquire(ledger, "news", partition, ttl_seconds=60, wait_seconds=0):
+            segment = scope_of("news", partition).removeprefix("news/")
+        assert partition_of(ledger, "news", segment) == partition
     assert partition_of(ledger, "news", "2026-01-06") is None
