@@ -20,7 +20,8 @@
         ├── RecipientUnavailableError a notification cannot be delivered now
         └── LeaseHeldError           another run is publishing this partition now
 
-`OnEmptySkip` is not an error but the signal that `on_empty: skip` ended a run without an artifact.
+`ConditionSkip` is not an error but the signal that a condition of the spec ended a run without an artifact;
+`OnEmptySkip` is the one of `on_empty: skip`.
 A message says what we were doing, with which value, and what to do about it. It never holds a secret.
 """
 
@@ -105,5 +106,13 @@ class LeaseHeldError(TransientError):
     """Another run is publishing this partition now."""
 
 
-class OnEmptySkip(Exception):  # noqa: N818 - a signal, not an error
+class ConditionSkip(Exception):  # noqa: N818 - a signal, not an error
+    """A condition of the spec ended a run without an artifact: `reason` says which, and what was found."""
+
+    def __init__(self, what: str, *, reason: str) -> None:
+        super().__init__(f"{what}: {reason}: nothing is published")
+        self.reason = reason
+
+
+class OnEmptySkip(ConditionSkip):
     """`on_empty: skip` ended a run without an artifact."""

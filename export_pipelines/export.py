@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
 from export_pipelines.checks.run import RunChecks
+from export_pipelines.conditions import check_changed, decides_late
+from export_pipelines.content import ContentHash
 from export_pipelines.crash import passing
 from export_pipelines.errors import RowLimitExceededError
 from export_pipelines.formats.base import Document
 from export_pipelines.formats.fileset import FileSet, plan_files
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.artifacts import ArtifactRow
-from export_pipelines.opening import Artifact, OpenExport, Request
+from export_pipelines.opening import Artifact, OpenExport, Request, Written
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.naming import MANIFEST_NAME, stamp
 from export_pipelines.spec.paths import directory_of
@@ -28,30 +29,55 @@ from export_pipelines.verify import reread
 
 
 def publish(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: None) -> Artifact:
-    """Write every batch once through every format, and publish the files with their manifest.
+    """Write the files, unless `write` has done so, and publish them with their manifest.
 
-    `on_rows` is called after each batch with the number of rows so far. Raises RowLimitExceededError, FormatError,
-    StorageError, StorageUnavailableError, LeaseLostError, and what reading the source raises. Whatever it raises, this
-    run published nothing.
+    Raises StorageError, StorageUnavailableError, LeaseLostError, and what `write` raises. Whatever it raises, this run
+    published nothing.
     """
-    began = time.monotonic()
     request, store = opened.request, opened.services.store
-    checks = RunChecks(request.export.spec, active=request.row_limit is None)
-    with _staging(opened) as staging:
-        preview: dict[str, pa.Table] = {}
-        entries, rows = _write(opened, staging, preview=preview, checks=checks, on_rows=on_rows)
-        schemas = {name: [Column.of(f) for f in stream.schema] for name, stream in opened.streams.items()}
-        seconds = round(time.monotonic() - began, 3)
-        earlier = partial(artifacts.last_good, opened.services.ledger, request.export.name, before=request.window.start)
-        results = checks.results(rows, schemas, totals=opened.totals, earlier=earlier)
-        manifest = _manifest(opened, entries, rows=rows, schemas=schemas, seconds=seconds, checks=results)
+    written = opened.written or write(opened, on_rows=on_rows)
+    with written.release:
+        manifest = _manifest(opened, written)
         placement = _placement(request)
         row = ArtifactRow(store.name, placement.manifest_path, manifest, manifest.good)
         opened.announce(placement)
-        store.publish(staging, placement, entries, manifest=manifest.to_json(), fence=opened.registering(row))
+        fence = opened.registering(row)
+        store.publish(written.staging, placement, written.files, manifest=manifest.to_json(), fence=fence)
     opened.succeed("published", **runs.published(manifest))
-    opened.artifact = _reread(opened, Artifact(row, preview, results))
+    opened.artifact = _reread(opened, Artifact(row, written.preview, manifest.checks))
     return opened.artifact
+
+
+def write(opened: OpenExport, *, on_rows: Callable[[int], None] = lambda _: None) -> Written:
+    """Write every batch once through every format to the staging directory, where it waits for `publish`.
+
+    `on_rows` is called after each batch with the number of rows so far. Raises ConditionSkip if the spec says that this
+    content is not to be published, RowLimitExceededError, FormatError, StorageError, StorageUnavailableError,
+    LeaseLostError, and what reading the source raises. Whatever it raises, nothing is left in the staging directory.
+    """
+    began = time.monotonic()
+    request = opened.request
+    checks = RunChecks(request.export.spec, active=request.row_limit is None)
+    content = ContentHash() if decides_late(request) else None
+    with ExitStack() as release:
+        staging = release.enter_context(_staging(opened))
+        preview: dict[str, pa.Table] = {}
+        watchers: list[RunChecks | ContentHash] = [checks, content] if content else [checks]
+        files, rows = _write(opened, staging, preview=preview, watchers=watchers, on_rows=on_rows)
+        content_sha256 = content.hexdigest() if content else None
+        if content_sha256:
+            check_changed(opened, content_sha256)
+        written = Written(
+            staging=staging,
+            release=release.pop_all(),
+            files=files,
+            rows=rows,
+            preview=preview,
+            checks=checks,
+            content_sha256=content_sha256,
+            seconds=round(time.monotonic() - began, 3),
+        )
+    return opened.keep(written)
 
 
 def _reread(opened: OpenExport, artifact: Artifact) -> Artifact:
@@ -75,7 +101,7 @@ def _write(
     staging: Staging,
     *,
     preview: dict[str, pa.Table],
-    checks: RunChecks,
+    watchers: Sequence[RunChecks | ContentHash],
     on_rows: Callable[[int], None],
 ) -> tuple[list[FileEntry], dict[str, int]]:
     request, spec = opened.request, opened.request.export.spec
@@ -84,12 +110,14 @@ def _write(
     try:
         for name, stream in opened.streams.items():
             files.begin(name, stream.schema)
-            checks.begin(name, stream.schema)
+            for watcher in watchers:
+                watcher.begin(name, stream.schema)
             for batch in _limited(opened, name, stream):
                 if spec.preview_rows and name not in preview:
                     preview[name] = pa.Table.from_batches([batch.slice(0, spec.preview_rows)])
                 files.write(batch)
-                checks.add(batch)
+                for watcher in watchers:
+                    watcher.add(batch)
                 opened.lease.check()
                 on_rows(sum(files.rows.values()))
                 passing("half_rows")
@@ -120,9 +148,14 @@ def _limited(opened: OpenExport, dataset: str, stream: RecordStream) -> Iterator
             return
 
 
-def _manifest(opened: OpenExport, files: list[FileEntry], **measured: Any) -> Manifest:
-    request = opened.request
+def _manifest(opened: OpenExport, written: Written) -> Manifest:
+    request, ledger = opened.request, opened.services.ledger
     start, end = request.window.utc()
+    schemas = {name: [Column.of(field) for field in stream.schema] for name, stream in opened.streams.items()}
+    earlier = partial(artifacts.last_good, ledger, request.export.name, before=request.window.start)
+    results = written.checks.results(written.rows, schemas, totals=opened.totals, earlier=earlier)
+    complete = request.row_limit is None
+    replaced = artifacts.replaced(ledger, request.export.name, request.partition) if complete else None
     return Manifest(
         artifact_id=opened.export_id,
         export=request.export.name,
@@ -133,8 +166,13 @@ def _manifest(opened: OpenExport, files: list[FileEntry], **measured: Any) -> Ma
         created_at=request.created_at,
         spec_sha256=request.export.spec_sha256,
         row_limit=request.row_limit,
-        files=files,
-        **measured,
+        rows=written.rows,
+        seconds=written.seconds,
+        files=written.files,
+        schemas=schemas,
+        checks=results,
+        corrects=replaced,
+        content_sha256=written.content_sha256,
     )
 
 

@@ -13,9 +13,11 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from export_pipelines.checks.run import RunChecks
 from export_pipelines.checks.totals import open_with_totals, split_totals
+from export_pipelines.conditions import check_rows
 from export_pipelines.crash import passing
-from export_pipelines.errors import EmptyExportError, ExportError, OnEmptySkip, TransientError
+from export_pipelines.errors import ConditionSkip, ExportError, TransientError
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.leases import Lease, acquire
@@ -26,8 +28,8 @@ from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.naming import safe_partition
 from export_pipelines.spec.resolved import ResolvedExport
-from export_pipelines.storage.base import Placement, Store
-from export_pipelines.storage.manifest import CheckResult, Manifest
+from export_pipelines.storage.base import Placement, Staging, Store
+from export_pipelines.storage.manifest import CheckResult, FileEntry, Manifest
 from export_pipelines.timing.partitions import Window
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,22 @@ class Artifact:
         return self.row.manifest
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The files of an export in their staging directory, complete and not yet published."""
+
+    staging: Staging
+    release: ExitStack
+    """Ends the use of the staging directory, which is deleted if that is because of an error."""
+    files: list[FileEntry]
+    rows: dict[str, int]
+    """Dataset -> rows."""
+    preview: Mapping[str, pa.Table]
+    checks: RunChecks
+    content_sha256: str | None
+    seconds: float
+
+
 class OpenExport:
     """Datasets whose queries have executed and whose rows nobody has read, under the partition's lease."""
 
@@ -88,6 +106,8 @@ class OpenExport:
         self.streams: Mapping[str, RecordStream] = {}
         self.totals: Mapping[str, RecordStream] = {}
         """Dataset -> what its control query gives."""
+        self.written: Written | None = None
+        """What `export.write` wrote, until it is published."""
         self.artifact: Artifact | None = None
         """What was published, afterwards."""
         self.lease: Lease
@@ -126,20 +146,23 @@ class OpenExport:
             register_orphans(services.ledger, services.store, export=name, partition=request.partition)
             self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             passing("query_open")
-            self._check_empty()
+            check_rows(self)
             self._stack = self._stack.pop_all()
         return self
 
-    def _check_empty(self) -> None:
-        export, partition = self.request.export, self.request.partition
-        if export.spec.on_empty == "write" or any(stream.peek() for stream in self.streams.values()):
-            return
-        what = f"export {export.name}, partition {partition}: no rows"
-        if export.spec.on_empty == "skip":
-            self.succeed("skipped", rows=0)
-            raise OnEmptySkip(f"{what}, and `on_empty` is skip: nothing is published")
-        hint = "Check that the data has arrived; `on_empty: write` publishes empty files instead"
-        raise EmptyExportError(what, hint=hint)
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close this if the block raises; otherwise it stays open."""
+        with ExitStack() as guard:
+            guard.push(self)
+            yield
+            guard.pop_all()
+
+    def keep(self, written: Written) -> Written:
+        """Keep what was written until it is published, or this is closed."""
+        self._stack.push(written.release)
+        self.written = written
+        return written
 
     def announce(self, placement: Placement) -> None:
         """Tell the ledger what is about to be published."""
@@ -160,7 +183,9 @@ class OpenExport:
         self._outcome = (state, outcome)
 
     def _record(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
-        if error is not None and not isinstance(error, OnEmptySkip):
+        if isinstance(error, ConditionSkip):
+            self.succeed("skipped", rows=0, error=error.reason)
+        elif error is not None:
             self._conclude(error)
         state, outcome = self._outcome
         outcome["finished_at"] = datetime.now(UTC)
@@ -217,8 +242,8 @@ def open_export(request: Request, source: Source, services: Services) -> OpenExp
     """Open the export's datasets on one snapshot.
 
     The result must be entered as a context, with `publish` inside. Raises LeaseHeldError while another run publishes
-    the partition, OnEmptySkip or EmptyExportError if there are no rows and the spec says so, and what `Source.open`
-    raises.
+    the partition, ConditionSkip or EmptyExportError if the spec says so because there are rows or none, and what
+    `Source.open` raises.
     """
     return OpenExport(request, services).open(lambda: _open(request, source, totals=request.row_limit is None))
 

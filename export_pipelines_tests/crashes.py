@@ -65,10 +65,11 @@ class Scene:
     layout: str
 
     @classmethod
-    def at(cls, root: Path, layout: str) -> Scene:
+    def at(cls, root: Path, layout: str, **entry: object) -> Scene:
         """A new project with four batches of rows, whose export has been published once."""
         root.mkdir(exist_ok=True)
-        scene = cls(root, big_project(root, rows=400, batch_rows=100, layout=layout, retries=_NO_RETRIES), layout)
+        made = big_project(root, rows=400, batch_rows=100, layout=layout, retries=_NO_RETRIES, **entry)
+        scene = cls(root, made, layout)
         scene.publish()
         return scene
 

@@ -58,7 +58,8 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
 
     marks = [_mark(entry) for entry in found]
     checks = ["Checks"] if any(marks) else []
-    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", *checks, "Formats")
+    corrections = ["Correction of"] if any(entry["corrects"] for entry in found) else []
+    result = table("Artifact", "Export", "Partition", "Created", ">Rows", ">Size", *corrections, *checks, "Formats")
     for entry, mark in zip(found, marks, strict=True):
         formats = dict.fromkeys(file["format"] for file in entry["files"])
         limited = "" if entry["row_limit"] is None else " (limited)"
@@ -69,6 +70,7 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
             moment(entry["created_at"], timezone_of(app, entry["export"])),
             f"{entry['rows']:,}",
             size(entry["bytes"]),
+            *([(entry["corrects"] or "")[:8]] if corrections else []),
             *([mark] if checks else []),
             ", ".join(formats) + limited,
         )
@@ -113,6 +115,11 @@ def show_checks(checks: list[dict[str, Any]], *, stderr: bool = False) -> None:
             out.print(f"{kind} {check['name']} failed: {printable(check['message'])}", style=style)
 
 
+def correction(entry: dict[str, Any]) -> str:
+    """`, correction of 1a2b3c4d`, if the artifact replaces another one of its partition."""
+    return f", correction of {entry['corrects'][:8]}" if entry["corrects"] else ""
+
+
 def timezone_of(app: App, export: str) -> str:
     """The timezone of the export's schedule; UTC if the specs no longer know the export."""
     known = app.project.specs.exports.get(export)
@@ -125,7 +132,8 @@ def show_files(entry: dict[str, Any], timezone: str) -> None:
 
     out = console()
     created = moment(entry["created_at"], timezone)
-    out.print(f"{entry['export']} {entry['partition']}, artifact {entry['artifact_id'][:8]}, {created}", style="bold")
+    heading = f"{entry['export']} {entry['partition']}, artifact {entry['artifact_id'][:8]}, {created}"
+    out.print(heading + correction(entry), style="bold")
     limited = "" if entry["row_limit"] is None else f" (--limit {entry['row_limit']})"
     speed = "" if entry["rows_per_second"] is None else f" ({entry['rows_per_second']:,.0f} rows/s)"
     rows = counted(entry["rows"], "row") + limited

@@ -120,7 +120,7 @@ def _show_materialized(app: App, results: list[dict[str, Any]]) -> None:
     show_table(result, dispensable=("State", "Where"))
     for entry in results:
         if entry["error"]:
-            app.say(f"{entry['export']}: {entry['error']}", style="red")
+            app.say(f"{entry['export']}: {entry['error']}", style="" if entry["state"] == "skipped" else "red")
     console().print(
         f"\nBelow {root}\nmake dev opens the Dagster UI; exports artifacts --files lists what was published"
     )

@@ -43,7 +43,7 @@ def _show(app: App, found: list[RunRow], *, more: bool, failed: bool) -> None:
     if not found:
         app.say("Nothing has failed." if failed else "Nothing has run. Produce something: exports run NAME")
         return
-    result = table("Started", "Export", "Partition", "State", ">Duration", ">Rows", "Error")
+    result = table("Started", "Export", "Partition", "State", ">Duration", ">Rows", "Why")
     for row in found:
         result.add_row(
             moment(row.started_at, timezone_of(app, row.export)),
@@ -54,6 +54,6 @@ def _show(app: App, found: list[RunRow], *, more: bool, failed: bool) -> None:
             "-" if row.rows is None else f"{row.rows:,}",
             first_sentence(row.error) if row.error else _DIED if row.state == "died" else "",
         )
-    show_table(result, wide="Error")
+    show_table(result, wide="Why")
     if more:
         app.say(f"There are older ones: --limit {len(found) * 10}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
-from export_pipelines.errors import ExportError, OnEmptySkip
+from export_pipelines.errors import ConditionSkip, ExportError
 from export_pipelines.text import counted
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _produce(app: App, export: ResolvedExport, partition: str, *, run_id: str, l
         request = app.project.request(export.name, partition, run_id=run_id, row_limit=limit)
         with counting_rows(f"{export.name} {partition}") as on_rows:
             published = app.project.run(request, on_rows=on_rows)
-    except OnEmptySkip as skip:
+    except ConditionSkip as skip:
         return {**result, "state": "skipped", "reason": str(skip)}
     except ExportError as error:
         return {**result, "reason": str(error)}

@@ -13,9 +13,16 @@ from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
     from export_pipelines.locations import Locations
+    from export_pipelines.spec.exports import ExportSpec
     from export_pipelines.spec.resolved import ResolvedExport
 
 _TICKS = 3
+_CONDITIONS = {
+    None: "",
+    "rows": "there are rows",
+    "no_rows": "there are no rows",
+    "changed": "the content differs from what was published last",
+}
 
 
 @click.command()
@@ -114,16 +121,35 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "For example": document["path_example"],
         "Retention": _retention(export),
         "Limits": f"{counted(export.max_rows, 'row')} a dataset, {spec.max_runtime_seconds:,} s a run",
-        "No rows": {"write": "empty files", "skip": "nothing is published", "fail": "the run fails"}[spec.on_empty],
+        "No rows": _no_rows(spec),
+        "Published if": _CONDITIONS[spec.only_if],
         "Overlap": {"queue": "", "skip": "left out while another run works", "cancel": "ends an earlier run"}[
             spec.overlap
         ],
         "Retries": f"{spec.retries.max_retries}, the first after {spec.retries.delay_seconds:g} s",
-        "Published": f"{last['partition']} at {moment(last['created_at'], export.timezone)}" if last else "never",
-        "Last run": f"{run['state']}, {moment(run['started_at'], export.timezone)}" if run else "",
+        "Published": _published(last, export.timezone),
+        "Last run": _last_run(run, export.timezone),
         "Spec": export.spec_sha256[:12],
     }
     return {label: text for label, text in facts.items() if text}
+
+
+def _no_rows(spec: ExportSpec) -> str:
+    skipped = spec.on_empty == "skip" or spec.only_if == "rows"
+    return "nothing is published" if skipped else {"write": "empty files", "fail": "the run fails"}[spec.on_empty]
+
+
+def _published(last: dict[str, Any] | None, timezone: str) -> str:
+    from export_pipelines.cli.artifacts import correction
+
+    return f"{last['partition']} at {moment(last['created_at'], timezone)}{correction(last)}" if last else "never"
+
+
+def _last_run(run: dict[str, Any] | None, timezone: str) -> str:
+    if run is None:
+        return ""
+    why = f": {run['error']}" if run["state"] == "skipped" and run["error"] else ""
+    return f"{run['state']}, {moment(run['started_at'], timezone)}{why}"
 
 
 def _schedule(export: ResolvedExport) -> str:

@@ -39,6 +39,7 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
         "seconds": manifest.seconds,
         "rows_per_second": rate(manifest.total_rows, manifest.seconds),
         "row_limit": manifest.row_limit,
+        "corrects": manifest.corrects,
         "good": row.good,
         "checks": checks(manifest.checks),
         "files": files,

@@ -149,6 +149,19 @@ def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) ->
         return _artifact(row) if row else None
 
 
+def replaced(ledger: Ledger, export: str, partition: str, *, last_partition: str | None = None) -> str | None:
+    """The id of the newest complete artifact of the partition, which a new one corrects; None if there is none.
+
+    It may be bad, and its files may have been deleted since. `last_partition` is that of an artifact that combines
+    several. For the holder of the partition's lease only.
+    """
+    c = artifacts.c
+    same = (c.export == export, c.partition == partition, c.last_partition.is_not_distinct_from(last_partition))
+    query = select(c.artifact_id).where(*same, c.row_limit.is_(None)).order_by(c.created_at.desc(), c.artifact_id)
+    with ledger.read() as connection:
+        return connection.execute(query.limit(1)).scalar()
+
+
 def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
     """The artifact with this id, or with the only id that begins so; it may be deleted.
 

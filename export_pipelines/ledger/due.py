@@ -24,7 +24,7 @@ ADVICE = "What is: exports due {}"
 
 _CHUNK = 500
 _OLDEST = 500  # rows of one export that are looked at together
-_EMPTY = "no rows, and `on_empty` is skip"
+_EMPTY = "no rows, and `on_empty` is skip"  # of attempts that an older version skipped
 _INSTANTS = [bindparam(name, type_=Instant) for name in ("tick", "next_attempt_at", "now")]
 _NOTE = text(
     """
@@ -196,7 +196,7 @@ def _not_open(connection: Connection, export: str, partition: str) -> str:
 
 
 def settle(ledger: Ledger) -> None:
-    """Mark as done what is published, and as skipped what had no rows and need not be published then."""
+    """Mark as done what is published, and as skipped what a run skipped by a condition, with that run's reason."""
     open_ = due.c.state.in_(("due", "given_up"))
     with ledger.read() as connection:
         done = connection.execute(select(due.c.id).where(open_, is_published())).scalars().all()
@@ -204,9 +204,8 @@ def settle(ledger: Ledger) -> None:
     if done or empty:
         over = {"requested_at": None, "next_attempt_at": None}
         with ledger.write() as connection:
-            _set(
-                connection, set(empty) - set(done), {**over, "state": "skipped", "cause": "condition", "reason": _EMPTY}
-            )
+            skipped = {**over, "state": "skipped", "cause": "condition", "reason": func.coalesce(_why(), _EMPTY)}
+            _set(connection, set(empty) - set(done), skipped)
             _set(connection, done, {**over, "state": "done", "cause": None, "reason": None})
 
 
@@ -223,10 +222,20 @@ def is_published() -> ColumnElement[bool]:
 
 
 def is_empty() -> ColumnElement[bool]:
-    """Whether a run of the row's partition found no rows after its tick, and skipped it as its spec says."""
+    """Whether a run of the row's partition skipped it after its tick, by a condition of its spec."""
+    return exists().where(_skips())
+
+
+def _skips() -> ColumnElement[bool]:
     c = runs.c
     same = and_(c.export == due.c.export, c.partition == due.c.partition, c.state == "skipped")
-    return exists().where(same, c.started_at >= due.c.tick)
+    return and_(same, c.started_at >= due.c.tick)
+
+
+def _why() -> ColumnElement[Any]:
+    """The reason of the last such run."""
+    last = select(runs.c.error).where(_skips()).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(1)
+    return last.correlate(due).scalar_subquery()
 
 
 def find(ledger: Ledger, *states: State, export: str | None = None) -> list[DueRow]:

@@ -107,7 +107,7 @@ def metrics(attempt: RunRow) -> dict[str, Any]:
         "file_size_bytes": size,
         "file_size_mb": round(size / 1_000_000, 3),
         "status": attempt.state,
-        "error_message": attempt.error,
+        "error_message": None if attempt.state == "skipped" else attempt.error,
     }
 
 

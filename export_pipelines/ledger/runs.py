@@ -23,7 +23,8 @@ class RunRow:
     """One attempt. `died` means that it ended without a word and published nothing, seen by the next attempt.
 
     `export_id` is its own, and that of the artifact that it publishes; `formats` are comma-separated; `error` is the
-    whole text, `hint` the part of it that says what to do. Attempts of older ledgers have none of the three.
+    whole text, `hint` the part of it that says what to do. Of a skipped attempt, `error` is why it was skipped.
+    Attempts of older ledgers may have none of these.
     """
 
     run_id: str

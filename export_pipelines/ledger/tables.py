@@ -92,7 +92,7 @@ runs = Table(
     Column("artifact_id", String(32)),  # what it did publish
     Column("rows", BigInteger),
     Column("bytes", BigInteger),
-    Column("error", Text),
+    Column("error", Text),  # the whole text; of a skipped attempt, why
     Column("hint", Text),  # what to do about the error
     Column("export_id", String(32)),  # of this attempt; the artifact that it publishes has the same id
     Column("formats", String(200)),  # comma-separated

@@ -95,6 +95,7 @@ def event_content(event: EventFacts, findings: Findings) -> Content:
         *_EXTRA.get(event.kind, _nothing)(event),
         Line("Reason" if event.kind == "skipped" else "Cause", event.cause or event.text("reason")),
         *remedy(event),
+        *_correction(findings.artifact),
         *_artifact_lines("Files in", findings.artifact),
         *_statistics(findings.statistics),
         *_artifact_lines("Last good", findings.last_good, described=True),
@@ -211,6 +212,10 @@ def _lists(event: EventFacts) -> list[Table]:
     missing = event.texts("missing")
     found = {"Mistakes": event.texts("problems"), "Missing partitions": missing if len(missing) > 1 else []}
     return [table(title, [""], [Row([item]) for item in items]) for title, items in found.items() if items]
+
+
+def _correction(artifact: ArtifactFacts | None) -> list[Line]:
+    return [Line("Correction", f"of artifact {artifact.corrects[:8]}")] if artifact and artifact.corrects else []
 
 
 def _artifact_lines(label: str, artifact: ArtifactFacts | None, *, described: bool = False) -> list[Line]:

@@ -39,6 +39,8 @@ class ArtifactFacts:
     directory: str
     rows: int
     bytes: int
+    corrects: str | None = None
+    """The artifact of the same partition that it replaces."""
     files: Sequence[FileFacts] = ()
 
 

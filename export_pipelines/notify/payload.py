@@ -21,8 +21,9 @@
 | `report` | null, or the numbers of a weekly report or a daily summary; see below |
 | `events` | the events, oldest first, the latest 1000 at most; see below |
 
-An artifact has `artifact_id`, `partition`, `created_at`, `directory` (path or URI), `rows`, `bytes` and `files`: a list
-of `name`, `path`, `format`, `rows`, `bytes`, `sha256`, empty where `include_file_details` is false.
+An artifact has `artifact_id`, `partition`, `created_at`, `directory` (path or URI), `rows`, `bytes`, `corrects` (the id
+of the artifact of the same partition that it replaces, or null) and `files`: a list of `name`, `path`, `format`,
+`rows`, `bytes`, `sha256`, empty where `include_file_details` is false.
 
 An event has `key` (the same however often the event is told), `kind`, `level`, `export`, `partition`, `run_id`,
 `happened_at`, `since` (when the incident began), `failures` (how many in a row; 0 if unknown), `cause`, `advice`,
@@ -120,6 +121,7 @@ def _artifact(found: ArtifactFacts | None) -> dict[str, Any] | None:
         "directory": found.directory,
         "rows": found.rows,
         "bytes": found.bytes,
+        "corrects": found.corrects,
         "files": [asdict(file) for file in found.files],
     }
 

@@ -122,6 +122,7 @@ class Witness:
             directory=self.locations.uri(row.store, row.directory),
             rows=manifest.total_rows,
             bytes=manifest.total_bytes,
+            corrects=manifest.corrects,
             files=[
                 FileFacts(
                     path=self.locations.uri(row.store, row.path_of(entry.name)),

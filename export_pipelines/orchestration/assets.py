@@ -5,14 +5,18 @@ from datetime import datetime
 
 import dagster as dg
 
+from export_pipelines.conditions import decides_late
 from export_pipelines.crash import passing
-from export_pipelines.errors import OnEmptySkip
+from export_pipelines.errors import ConditionSkip
+from export_pipelines.export import write
 from export_pipelines.ledger import readings
-from export_pipelines.opening import OpenExport
+from export_pipelines.opening import OpenExport, Request
 from export_pipelines.orchestration.checks import check_results, check_specs, published_anew
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
 from export_pipelines.orchestration.freshness import freshness_policy
+from export_pipelines.orchestration.io_managers import Progress
 from export_pipelines.orchestration.lineage import upstream_keys
+from export_pipelines.orchestration.metadata import skipped
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
 from export_pipelines.project import Project
@@ -22,7 +26,7 @@ from export_pipelines.timing.ticks import Partitioning
 SCHEDULED_AT = "exports/scheduled_at"
 SCHEDULE = "exports/schedule"
 MAX_RUNTIME = "dagster/max_runtime"
-_Yielded = dg.Output[OpenExport] | dg.AssetCheckResult | dg.AssetCheckEvaluation
+_Yielded = dg.Output[OpenExport] | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
 
 
 def asset_key(export: str) -> dg.AssetKey:
@@ -52,7 +56,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         pool=pool(spec.source),
         retry_policy=retry_policy(spec.retries),
         code_version=export.spec_sha256[:12],
-        output_required=False,  # `on_empty: skip`
+        output_required=False,  # a run that is skipped has none
         check_specs=check_specs(export, asset_key(export.name)),
         freshness_policy=freshness_policy(export),
     )
@@ -61,11 +65,10 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
             request = project.request(
                 export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
             )
-            try:
-                opened = project.open(request)
-            except OnEmptySkip as skip:
-                context.log.info(str(skip))
-                opened = None
+            opened, skip = _opened(project, request, context)
+        if skip is not None:
+            context.log.info(str(skip))
+            yield skipped(asset_key(export.name), context.partition_key, skip)
         if opened is not None:
             yield dg.Output(opened)  # the IO manager publishes before the next line
             passing("materialized")
@@ -76,6 +79,24 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         yield from check_results(export, opened.artifact if opened else None)
 
     return _export
+
+
+def _opened(
+    project: Project, request: Request, context: dg.AssetExecutionContext
+) -> tuple[OpenExport | None, ConditionSkip | None]:
+    """The datasets, or why the run is skipped.
+
+    Where only the whole content decides that, everything is written to staging first: an output that the IO manager got
+    would be materialized.
+    """
+    try:
+        opened = project.open(request)
+        if decides_late(request):
+            with opened.closed_on_error():
+                write(opened, on_rows=Progress(context.log))
+    except ConditionSkip as skip:
+        return None, skip
+    return opened, None
 
 
 def _scheduled_at(run: dg.DagsterRun) -> datetime | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from export_pipelines.errors import ExportError, OnEmptySkip, TransientError
+from export_pipelines.errors import ConditionSkip, ExportError, TransientError
 from export_pipelines.spec.exports import Retries
 
 
@@ -30,7 +30,7 @@ def failing_clearly() -> Iterator[None]:
     """
     try:
         yield
-    except (TransientError, OnEmptySkip, dg.Failure):
+    except (TransientError, ConditionSkip, dg.Failure):
         raise
     except ExportError as error:
         raise dg.Failure(

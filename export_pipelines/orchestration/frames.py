@@ -75,6 +75,11 @@ def _request(context: dg.OutputContext, datasets: list[str], project: Project, s
     described = {dataset: {"table": dataset, "checks": checks.get(dataset)} for dataset in datasets}
     entry = {"formats": ["csv"], **given, "store": store, "source": "asset", "datasets": described}
     spec = ExportSpec.model_validate(entry)
+    if spec.only_if is not None or spec.on_empty == "skip":
+        raise SpecError(
+            f"asset {name}: `only_if` and `on_empty: skip` are for exports: what an asset returned is materialized",
+            hint="Set output_required=False, and yield no Output where nothing is to be published",
+        )
     window = context.asset_partitions_time_window
     timezone = context.asset_partitions_def.timezone
     export = ResolvedExport(

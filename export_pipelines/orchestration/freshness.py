@@ -15,11 +15,13 @@ from export_pipelines.timing.gaps import largest_gap
 def freshness_policy(export: ResolvedExport) -> dg.FreshnessPolicy | None:
     """Overdue is what was not published for the longest pause of its schedule and its deadline.
 
-    None for exports without a deadline, for those with `on_empty: skip`, which may well publish nothing, and for those
-    whose schedule comes to an end.
+    None for exports without a deadline, for those with `on_empty: skip` or `only_if`, which may well publish nothing,
+    and for those whose schedule comes to an end.
     """
     schedule = export.schedule
-    if schedule is None or schedule.deadline_minutes is None or export.spec.on_empty == "skip":
+    if schedule is None or schedule.deadline_minutes is None:
+        return None
+    if export.spec.on_empty == "skip" or export.spec.only_if is not None:
         return None
     gap = _gap(schedule, export.calendar, export.spec.partition)
     if gap is None:

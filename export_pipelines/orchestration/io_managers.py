@@ -36,7 +36,7 @@ class ArtifactIOManager(dg.IOManager):
         with failing_clearly():
             opened = obj if isinstance(obj, OpenExport) else open_frames(context, obj, self.project, self.store)
             with opened:
-                artifact = publish(opened, on_rows=_Progress(context))
+                artifact = publish(opened, on_rows=Progress(context.log))
             context.add_output_metadata(describe(artifact, opened.services.store))
             if opened is not obj:
                 _report(context, artifact)  # an export's asset does that itself
@@ -94,11 +94,11 @@ def io_manager(project: Project, store: str) -> dg.IOManagerDefinition:
     return dg.IOManagerDefinition(resource_fn=_use, description=f"Publishes to the store {store}")
 
 
-class _Progress:
+class Progress:
     """Logs rows and rows per second, at most every ten seconds."""
 
-    def __init__(self, context: dg.OutputContext) -> None:
-        self._log = context.log
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        self._log = log
         self._began = self._last = time.monotonic()
 
     def __call__(self, rows: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from export_pipelines.errors import ConditionSkip
 from export_pipelines.opening import Artifact
 from export_pipelines.storage.base import Store
 from export_pipelines.storage.manifest import Column, Manifest
@@ -30,12 +31,19 @@ def describe(artifact: Artifact, store: Store) -> dict[str, Any]:
         "artifact": manifest.artifact_id,
         "files": _files(manifest),
     }
+    if manifest.corrects:
+        entries["correction of"] = manifest.corrects[:8]
     for name, columns in manifest.schemas.items():
         key = "dagster/column_schema" if len(manifest.schemas) == 1 else f"columns of {name}"
         entries[key] = _schema(columns)
     for name, table in artifact.preview.items():
         entries[f"preview of {name}"] = dg.MetadataValue.md(_markdown(table))
     return entries
+
+
+def skipped(key: dg.AssetKey, partition: str, skip: ConditionSkip) -> dg.AssetObservation:
+    """What the page of the asset (`key`) shows of a partition that a run skipped."""
+    return dg.AssetObservation(key, partition=partition, description=str(skip), metadata={"skipped": skip.reason})
 
 
 def _files(manifest: Manifest) -> dg.MetadataValue[Any]:

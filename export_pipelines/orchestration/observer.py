@@ -137,7 +137,7 @@ def _planned(run: dg.DagsterRun) -> set[str]:
 
 def _produced(row: RunRow) -> Sighting:
     kind: Kind = "skipped" if row.state == "skipped" else "succeeded" if row.rows else "empty"
-    reason = {"reason": "no rows, and `on_empty` is skip"} if kind == "skipped" else {"artifact_id": row.artifact_id}
+    why = row.error or "no rows, and `on_empty` is skip"  # older attempts have no reason
     return Sighting(
         key=f"{kind}:{row.run_id}:{row.export}",
         kind=kind,
@@ -145,7 +145,7 @@ def _produced(row: RunRow) -> Sighting:
         export=row.export,
         partition=row.partition,
         run_id=row.run_id,
-        details=reason,
+        details={"reason": why} if kind == "skipped" else {"artifact_id": row.artifact_id},
     )
 
 

@@ -91,6 +91,14 @@ class ExportSpec(SpecModel):
     on_empty: Literal["write", "skip", "fail"] = Field(
         "write", description="What to do when every dataset is empty.", examples=["skip"]
     )
+    only_if: Literal["rows", "no_rows", "changed"] | None = Field(
+        None,
+        description=(
+            "Publish only if some dataset has rows (`rows`), if none has any (`no_rows`), or if the content differs "
+            "from what was published last (`changed`); otherwise the run is skipped, which is no failure."
+        ),
+        examples=["changed"],
+    )
     spreadsheet_safe: bool = Field(
         True, description="Neutralise formulas in text cells of CSV and XLSX.", examples=[False]
     )
@@ -161,4 +169,17 @@ class ExportSpec(SpecModel):
             raise ValueError("path: must contain {run8} or {run_id}, so that a new run never meets an old one's files")
         if self.path and "{org}" in self.path and not self.org:
             raise ValueError("path: uses {org}, and `org` is not set")
+        self._check_condition()
         return self
+
+    def _check_condition(self) -> None:
+        """`on_empty` is about the same case; its default says nothing."""
+        given = self.on_empty if "on_empty" in self.model_fields_set else None
+        if self.only_if == "no_rows" and given in ("skip", "fail"):
+            raise ValueError(
+                f"only_if: `no_rows` publishes only what has no rows, and `on_empty: {given}` never does; leave one out"
+            )
+        if self.only_if == "rows" and given in ("write", "fail"):
+            raise ValueError(
+                f"only_if: `rows` skips what has no rows, and `on_empty: {given}` does not; leave one of them out"
+            )

@@ -335,6 +335,15 @@ class TestArtifacts:
         assert found.data["statistics"]["mean_seconds"] > 0
         assert re.search(r"^Rows: +4 \(\+100 %; mean of 7 days: 2\)$", found.text, re.MULTILINE)
 
+    def test_a_correction_says_what_it_corrects(self, project: Project, published: ArtifactRow) -> None:
+        first = published.manifest
+        again = project.run(project.request("students", first.partition, run_id="again")).row.manifest
+        told = [letter(project, event("succeeded", artifact_id=one.artifact_id)) for one in (first, again)]
+        assert [found.data["artifact"]["corrects"] for found in told] == [None, first.artifact_id]
+        assert "Correction" not in told[0].text + told[0].html
+        assert re.search(rf"^Correction: +of artifact {first.artifact_id[:8]}$", told[1].text, re.MULTILINE)
+        assert f"of artifact {first.artifact_id[:8]}" in told[1].html
+
     def test_the_first_run_is_compared_with_nothing(self, project: Project, published: ArtifactRow) -> None:
         found = letter(project, event("succeeded", artifact_id=published.manifest.artifact_id))
         assert re.search(r"^Rows: +4$", found.text, re.MULTILINE)
