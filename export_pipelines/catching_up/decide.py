@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from export_pipelines.catching_up.policies import Policy
+from export_pipelines.catching_up.waiting import is_waiting, missed, waits_until
 from export_pipelines.ledger.due import Cause, DueRow
 
 GRACE = timedelta(minutes=2)
@@ -42,13 +43,15 @@ class Ended:
 class World:
     """What holds now: export -> its rules, export -> its runs, (export, partition) -> how its last run ended.
 
-    `made`: export -> the latest tick that was requested, for `misfire: latest`.
+    `made`: export -> the latest tick that was requested, for `misfire: latest`. `missing`: (export, partition) ->
+    what is still to come of what it waits for, in words.
     """
 
     policies: Mapping[str, Policy]
     active: Mapping[str, Sequence[Active]] = field(default_factory=dict)
     ended: Mapping[tuple[str, str], Ended] = field(default_factory=dict)
     made: Mapping[str, datetime] = field(default_factory=dict)
+    missing: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,9 @@ class _Desk:
         idle = [row for row in rows if row.partition not in equal and None not in equal]
         free = [row for row in idle if row.requested_at is None or self._is_lost(row)]
         launching = [row for row in idle if row.requested_at and not self._is_lost(row) and not self._failed(row)]
-        ready = self._in_time(free)
-        if self.policy.paused or not ready:
+        timely = self._in_time(free)
+        ready = [] if self.policy.paused else [row for row in timely if not self._waits(row)]
+        if not ready:
             return []
         if not active and not launching:
             first = reversed(ready) if self.policy.overlap == "cancel" else ready
@@ -146,6 +150,20 @@ class _Desk:
         timely = [row for row in rows if row.id in kept or not _was_missed(row)]
         return [row for row in timely if row.next_attempt_at is None or row.next_attempt_at <= self.now]
 
+    def _waits(self, row: DueRow) -> bool:
+        """Whether it is not made now, because others come first; what follows goes into the decision."""
+        after, missing = self.policy.after, self.world.missing.get((row.export, row.partition), ())
+        if after is None or not missing or not is_waiting(row):
+            return False
+        until = waits_until(row, after)
+        if self.now < until:
+            return True
+        if after.otherwise == "skip":
+            self.decision.skips.append((row, "dependency", missed(missing, until)))
+        elif after.otherwise == "fail":
+            self.decision.give_ups.append((row, missed(missing, until)))
+        return after.otherwise != "run"
+
     def _is_unfit(self, row: DueRow) -> bool:
         reason = self.policy.unfit(row.partition)
         if reason:
@@ -180,7 +198,8 @@ def _batched(rows: Sequence[DueRow], world: World) -> list[Requested]:
     for row in rows:
         policy = world.policies[row.export]
         own = row.export if policy.overlap == "cancel" else ""
-        groups.setdefault((row.tick, policy.timing, row.partition, row.attempts, own), []).append(row)
+        key = (row.tick, policy.timing, row.partition, row.attempts, policy.level, own)
+        groups.setdefault(key, []).append(row)
     return [run for group in groups.values() for run in _sized(group, world)]
 
 

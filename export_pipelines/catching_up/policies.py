@@ -8,9 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
+from export_pipelines.catching_up.upstream import levels
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.pauses import Pauses
 from export_pipelines.project import Project
+from export_pipelines.spec.after import AfterSpec
 from export_pipelines.timing.partitions import first_key, window_of
 from export_pipelines.timing.ticks import Partitioning, Timing, timings
 
@@ -26,7 +28,8 @@ def _fits(_partition: str) -> str:
 class Policy:
     """The rules of one export. `timing` names the job that makes it; `paused` is about now.
 
-    `unfit` gives the reason why the export, as it is now, has no such partition, or "".
+    `after` is what it waits for; exports of another `level` may be among that, so they do not share a run. `unfit`
+    gives the reason why the export, as it is now, has no such partition, or "".
     """
 
     timing: str
@@ -35,11 +38,15 @@ class Policy:
     overlap: Overlap = "queue"
     attempts: int = 3
     paused: bool = False
+    after: AfterSpec | None = None
+    level: int = 0
     unfit: Callable[[str], str] = _fits
 
 
 def policies(project: Project, pauses: Pauses, now: datetime) -> dict[str, Policy]:
     """Export -> what holds for it now, of all exports that have a schedule and no mistake."""
+    planned = list(timings(project.specs.exports.values()))
+    depth = {name: level for timing in planned for name, level in levels(timing.exports).items()}
     return {
         export.name: Policy(
             timing=timing.name,
@@ -48,9 +55,11 @@ def policies(project: Project, pauses: Pauses, now: datetime) -> dict[str, Polic
             overlap=export.spec.overlap,
             attempts=export.spec.catch_up_attempts,
             paused=pauses.of(export.name, timing.names, now) is not None,
+            after=export.spec.waits_for,
+            level=depth[export.name],
             unfit=partial(_unfit, timing.partitioning),
         )
-        for timing in timings(project.specs.exports.values())
+        for timing in planned
         for export in timing.exports
     }
 

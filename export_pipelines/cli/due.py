@@ -39,16 +39,36 @@ def command(app: App, name: str | None, everything: bool) -> None:
     rows = listed(app.project.ledger, export=name, since=since, done=everything)
     if name and not rows and name not in specs.exports and name not in specs.quarantined:
         raise SpecError(f"there is no export {name!r}", hint="List them: exports list")
-    paused = paused_exports(app)
-    found = [_view(app, row, paused.get(row.export)) for row in rows]
+    paused, upstream = paused_exports(app), _upstream(app, rows)
+    found = [_view(app, row, paused.get(row.export), upstream.get(row.id)) for row in rows]
     app.answer({"partitions": found}, lambda: _show(app, found))
 
 
-def _view(app: App, row: DueRow, paused: dict[str, Any] | None) -> dict[str, Any]:
-    return {**{name: getattr(row, name) for name in _SHOWN}, "waits_for": _waits_for(app, row, paused)}
+def _upstream(app: App, rows: list[DueRow]) -> dict[int, str]:
+    """Id of a row -> the others that it waits for, and until when. Assets count as missing: only Dagster knows them."""
+    from export_pipelines.catching_up.upstream import missing_exports, waiting
+    from export_pipelines.catching_up.waiting import is_waiting, listed, waits_until
+
+    mine = {(row.export, row.partition): row for row in rows if is_waiting(row)}
+    candidates = waiting(app.project, mine)
+    missing = missing_exports(app.project, candidates)
+    found = {}
+    for one in candidates:
+        row = mine[one.export.name, one.partition]
+        until = waits_until(row, one.after)
+        texts = missing.get((row.export, row.partition), ())
+        exports = [f"{name} {row.partition} {state}".strip() for name, _, state in (t.partition(" ") for t in texts)]
+        if absent := [*exports, *(f"asset {path}" for path in one.after.assets)]:
+            found[row.id] = f"{listed(absent)}, until {moment(until, one.export.timezone)}"
+    return found
 
 
-def _waits_for(app: App, row: DueRow, paused: dict[str, Any] | None) -> str | None:
+def _view(app: App, row: DueRow, paused: dict[str, Any] | None, upstream: str | None) -> dict[str, Any]:
+    shown = {name: getattr(row, name) for name in _SHOWN}
+    return {**shown, "waits_for": _waits_for(app, row, paused, upstream)}
+
+
+def _waits_for(app: App, row: DueRow, paused: dict[str, Any] | None, upstream: str | None) -> str | None:
     """What a partition that is due waits for, in words."""
     from export_pipelines.cli.pausing import in_words
 
@@ -60,8 +80,8 @@ def _waits_for(app: App, row: DueRow, paused: dict[str, Any] | None) -> str | No
     if paused:
         words = in_words(paused, specs.exports[row.export].timezone)
         return f"the end of its pause, {words}"
-    if row.requested_at:
-        return "its run"
+    if upstream or row.requested_at:
+        return upstream or "its run"
     if row.next_attempt_at and row.next_attempt_at > app.now:
         return f"attempt {row.attempts + 1}, at {moment(row.next_attempt_at, specs.exports[row.export].timezone)}"
     return "the sensor catch_up, or the end of another run"

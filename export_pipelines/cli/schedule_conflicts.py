@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "twice": "The same instant twice",
     "repeated": "The same partition more than once",
+    "after": "Waiting in vain",
     "crowd": "Crowds",
     "rare": "Rare times",
     "never": "Never again",

@@ -112,6 +112,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Tags": ", ".join(f"{key}={value}" for key, value in spec.tags.items()),
         "Schedule": _schedule(export),
         "Paused": _paused(document["paused"], export.timezone),
+        "After": _after(export),
         "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}",
         "Source": f"{spec.source}: {export.connection.url}",
         "Reads": ", ".join(tables),
@@ -157,6 +158,18 @@ def _schedule(export: ResolvedExport) -> str:
         return "none, on request only"
     calendar = f", calendar {export.schedule.calendar} ({export.schedule.on_holiday} on days off)"
     return f"{export.schedule_name}: {export.schedule.rhythm}" + (calendar if export.schedule.calendar else "")
+
+
+def _after(export: ResolvedExport) -> str:
+    """`students and asset dbt/orders, at most 240 minutes, then it fails`."""
+    from export_pipelines.catching_up.waiting import listed
+
+    after = export.spec.waits_for
+    if after is None:
+        return ""
+    names = listed([*after.exports, *(f"asset {path}" for path in after.assets)])
+    then = {"skip": "is left out", "run": "runs all the same", "fail": "is given up"}[after.otherwise]
+    return f"{names}; waits {counted(after.deadline_minutes, 'minute')} at most, then it {then}"
 
 
 def _paused(pause: dict[str, Any] | None, timezone: str) -> str:

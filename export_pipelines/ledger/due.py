@@ -75,7 +75,8 @@ class DueRow:
     """One partition of one export that a tick asked for.
 
     `attempts` were requested, and `failures` of them ended without publishing. `requested_at` is None unless a request
-    is not known to have ended. `next_attempt_at` is None where no request had to wait.
+    is not known to have ended. `next_attempt_at` is None where no request had to wait. `noted_at` is when the row was
+    inserted: long after its tick if nobody was there.
     """
 
     id: int
@@ -91,6 +92,7 @@ class DueRow:
     asked_by: Asker | None = None
     requested_at: datetime | None = None
     next_attempt_at: datetime | None = None
+    noted_at: datetime | None = None
 
 
 def note(connection: Connection, asked: Iterable[Asked], now: datetime) -> None:
@@ -140,6 +142,18 @@ def fail(connection: Connection, row: DueRow, reason: str, *, next_attempt_at: d
         "failures": row.failures + 1,
         "requested_at": None,
         "next_attempt_at": next_attempt_at,
+    }
+    connection.execute(update(due).where(*_as_read(row)).values(values))
+
+
+def give_up(connection: Connection, row: DueRow, reason: str) -> None:
+    """Record that it is not tried again; an attempt that was under way has failed."""
+    values = {
+        "state": "given_up",
+        "reason": reason,
+        "failures": row.failures + (row.requested_at is not None),
+        "requested_at": None,
+        "next_attempt_at": None,
     }
     connection.execute(update(due).where(*_as_read(row)).values(values))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
 from export_pipelines.ledger.due import is_empty, is_published
 from export_pipelines.ledger.pauses import pauses_since
@@ -34,18 +34,32 @@ class Missing:
 def missing(project: Project, now: datetime) -> list[Missing]:
     """What was due more than an hour ago, is neither published nor skipped, and is not being made at the moment.
 
-    Paused exports are left out, and those that the specs no longer have. What was given up is not among it.
+    Paused exports are left out, those that the specs no longer have, and what waits for others as long as its `after`
+    allows. What was given up is not among it.
     """
     before = now - PATIENCE
     working = exists().where(
         runs.c.export == due.c.export, runs.c.partition == due.c.partition, runs.c.state == "running"
     )
     open_ = select(due.c.export, func.count().label("number"), func.min(due.c.tick).label("tick")).where(
-        due.c.state == "due", due.c.tick < before, ~is_published(), ~is_empty(), ~working
+        due.c.state == "due", due.c.tick < before, ~is_published(), ~is_empty(), ~working, ~_is_waiting(project, now)
     )
     known = _running(project, now)
     with project.ledger.read() as connection:
         return list(_counted(connection, open_.group_by(due.c.export).order_by(due.c.export), known))
+
+
+def _is_waiting(project: Project, now: datetime) -> ColumnElement[bool]:
+    """Whether it may still wait for other exports or assets."""
+    patience: dict[int, list[str]] = {}
+    for name, export in project.specs.exports.items():
+        if after := export.spec.waits_for:
+            patience.setdefault(after.deadline_minutes, []).append(name)
+    spans = [
+        and_(due.c.export.in_(names), due.c.tick >= now - timedelta(minutes=minutes))
+        for minutes, names in patience.items()
+    ]
+    return and_(due.c.attempts == 0, or_(false(), *spans))
 
 
 def given_up(project: Project) -> list[Missing]:
@@ -64,7 +78,7 @@ def sentences(late: list[Missing], lost: list[Missing]) -> Iterator[str]:
         yield f"{_what(late)} missing for more than an hour: {_which(late)}; see: exports due"
     if lost:
         advice = "remove the cause, then: exports run"
-        yield f"{_what(lost)} given up after repeated failures: {_which(lost)}; {advice}"
+        yield f"{_what(lost)} given up: {_which(lost)}; {advice}"
 
 
 def _what(found: list[Missing]) -> str:

@@ -196,9 +196,15 @@ def _recovered(event: EventFacts) -> list[Line]:
     ]
 
 
+def _attempts(event: EventFacts) -> list[Line]:
+    """None were made of what has waited for others in vain."""
+    number = event.number("attempts")
+    return [Line("Attempts", f"{number:,}, and no further one")] if number else []
+
+
 _EXTRA: Mapping[Kind, Callable[[EventFacts], list[Line]]] = {
     "late": _late,
-    "given_up": lambda event: [Line("Attempts", f"{event.number('attempts'):,}, and no further one")],
+    "given_up": _attempts,
     "check_failed": _check,
     "interrupted": _interrupted,
     "damaged": _damaged,

@@ -110,7 +110,7 @@ def _single(event: EventFacts) -> str:
 
 _TAILS: Mapping[Kind, Callable[[EventFacts], str]] = {
     "recovered": lambda event: f"after {counted(event.failures, 'failure')}" if event.failures else "",
-    "given_up": lambda event: f"after {counted(event.number('attempts'), 'attempt')}",
+    "given_up": lambda event: f"after {counted(event.number('attempts'), 'attempt')}" * bool(event.number("attempts")),
     "escalated": lambda event: f"failing since {event.since}",
     "check_failed": lambda event: event.text("check"),
     "quarantined": lambda event: counted(len(event.texts("problems")), "mistake"),

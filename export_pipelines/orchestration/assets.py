@@ -19,6 +19,7 @@ from export_pipelines.orchestration.lineage import upstream_keys
 from export_pipelines.orchestration.metadata import skipped
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
+from export_pipelines.orchestration.upstream import upstream_deps
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.timing.ticks import Partitioning
@@ -46,7 +47,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
     @dg.asset(
         key=asset_key(export.name),
         description=spec.description or None,
-        deps=upstream_keys(export),
+        deps=[*upstream_keys(export), *upstream_deps(project, export)],
         partitions_def=partitions_def(Partitioning.of(export)),
         io_manager_key=io_manager_key(spec.store),
         group_name=(spec.org or "exports").replace("-", "_").replace(".", "_"),

@@ -11,6 +11,7 @@ import dagster as dg
 from export_pipelines.catching_up.decide import Decision, Requested, World, decide
 from export_pipelines.catching_up.note import note_ticks
 from export_pipelines.catching_up.policies import policies, timing_of
+from export_pipelines.catching_up.waiting import is_waiting
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import DueRow
 from export_pipelines.ledger.pauses import pauses_since
@@ -19,6 +20,7 @@ from export_pipelines.notify.events import Sighting
 from export_pipelines.orchestration.busy import active_exports, ended_exports
 from export_pipelines.orchestration.ending import end_runs
 from export_pipelines.orchestration.requests import run_request
+from export_pipelines.orchestration.upstream import missing
 from export_pipelines.project import Project
 
 
@@ -56,6 +58,7 @@ def catch_up(project: Project, instance: dg.DagsterInstance, now: datetime) -> C
         active=active_exports(project, instance, now),
         ended=ended_exports(project, instance, rows, now),
         made=due.last_requested(ledger, {row.export for row in rows} & latest),
+        missing=missing(project, instance, [(row.export, row.partition) for row in rows if is_waiting(row)]),
     )
     decision = decide(rows, world, now, limit=int(project.settings.number("EXPORT_CATCH_UP_RUNS")))
     return _carry_out(project, instance, decision, now)
@@ -72,7 +75,7 @@ def _carry_out(project: Project, instance: dg.DagsterInstance, decision: Decisio
         for row, at, reason in decision.failures:
             due.fail(connection, row, reason, next_attempt_at=at)
         for row, reason in decision.give_ups:
-            due.fail(connection, row, reason, next_attempt_at=None)
+            due.give_up(connection, row, reason)
         wanted = [row for request in decision.requests for row in request.rows]
         ours = due.request(connection, wanted, now)
     requests = _run_requests(project, decision.requests, ours)
@@ -94,12 +97,13 @@ def _run_requests(project: Project, requests: Iterable[Requested], ours: set[int
 
 
 def given_up(row: DueRow, reason: str, now: datetime) -> Sighting:
-    """The event of a partition that is not tried again."""
+    """The event of a partition that is not tried again, or that was not tried at all."""
+    attempts = row.failures + (row.requested_at is not None)
     return Sighting(
         key=f"given_up:{row.export}:{row.partition}:{row.tick.isoformat()}",
         kind="given_up",
         happened_at=now,
         export=row.export,
         partition=row.partition,
-        details={"cause": reason, "attempts": row.failures + 1, "schedule": row.schedule},
+        details={"cause": reason, "attempts": attempts, "schedule": row.schedule},
     )

@@ -58,6 +58,6 @@ def _materialize(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the instance keeps the events
         raise_on_error=False,
     )
-    failed = result.get_failed_step_keys()
+    made = {event.step_key for event in result.get_step_success_events()}
     steps = {export.name: asset_key(export.name).to_python_identifier() for export in batch}
-    return [Materialized(name, partition, result.run_id, step not in failed) for name, step in steps.items()]
+    return [Materialized(name, partition, result.run_id, step in made) for name, step in steps.items()]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
+from export_pipelines.catching_up.upstream import Key, levels
+from export_pipelines.catching_up.waiting import listed
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.pauses import Pauses, pauses_since
 from export_pipelines.orchestration.busy import active_exports
 from export_pipelines.orchestration.ending import end_runs
+from export_pipelines.orchestration.upstream import missing
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.timing.ticks import Timing
@@ -42,7 +45,10 @@ class _Sorted:
 
 @dataclass(frozen=True)
 class _Tick:
-    """One tick, and what holds while it is made. `launching` are requests of which there is no run yet."""
+    """One tick, and what holds while it is made.
+
+    `launching` are requests of which there is no run yet, `missing` is what exports wait for.
+    """
 
     project: Project
     instance: dg.DagsterInstance
@@ -51,7 +57,8 @@ class _Tick:
     pauses: Pauses
     names: tuple[str, str]
     active: dict[str, list[Active]]
-    launching: set[tuple[str, str]]
+    launching: set[Key]
+    missing: Mapping[Key, Sequence[str]]
 
     def sort(self, export: ResolvedExport, asked: Asked, into: _Sorted) -> None:
         """Put the export where it belongs."""
@@ -61,6 +68,9 @@ class _Tick:
         elif pause := self.pauses.of(export.name, self.names, self.now):  # the tick is older
             into.later.append(asked)
             into.reasons.append(f"{export.name}: {pause.reason}")
+        elif absent := self.missing.get((export.name, asked.partition)):
+            into.wait.append(replace(asked, next_attempt_at=self.tick))
+            into.reasons.append(f"{export.name}: waits for {listed(absent)}")
         else:
             self._meet(export, asked, into)
 
@@ -90,8 +100,10 @@ def made_by(
 ) -> Made:
     """Note in the ledger what the tick asks for, and say what to request of it.
 
-    Nothing is requested of exports that are paused, or at work and do not run beside themselves, or that were caught up
-    with. Raises LedgerUnavailableError: then the sensor `catch_up` makes up for the tick.
+    Nothing is requested of exports that are paused, that wait for others, that are at work and do not run beside
+    themselves, or that were caught up with.
+
+    Raises LedgerUnavailableError: then the sensor `catch_up` makes up for the tick.
     """
     ledger = project.ledger
     exports = {export.name: export for export in timing.exports}
@@ -106,6 +118,7 @@ def made_by(
             timing.names,
             active_exports(project, instance, now),
             due.launching(ledger, list(exports), since=now - _LAUNCHING),
+            missing(project, instance, [(name, partition) for name in exports]),
         ),
     )
     for export in timing.exports:
@@ -119,8 +132,13 @@ def made_by(
 
 
 def _runs(exports: Sequence[ResolvedExport], timing: Timing) -> list[list[str]]:
-    """Who shares a run: `batch_size` exports; one whose run may be ended has a run of its own."""
-    alone = [[export.name] for export in exports if export.spec.overlap == "cancel"]
-    shared = [export.name for export in exports if export.spec.overlap != "cancel"]
+    """Who shares a run: `batch_size` exports that do not wait for one another.
+
+    One whose run may be ended has a run of its own.
+    """
+    depth, groups = levels(timing.exports), dict[tuple[int, str], list[str]]()
+    for export in exports:
+        alone = export.name if export.spec.overlap == "cancel" else ""
+        groups.setdefault((depth[export.name], alone), []).append(export.name)
     size = timing.schedule.batch_size
-    return [shared[begin : begin + size] for begin in range(0, len(shared), size)] + alone
+    return [names[begin : begin + size] for _, names in sorted(groups.items()) for begin in range(0, len(names), size)]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from export_pipelines.errors import UnsafePathError
+from export_pipelines.spec.after import AfterRef, AfterSpec
 from export_pipelines.spec.base import KeyName, Name, SpecModel
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.formats import FormatSpec
@@ -131,10 +132,20 @@ class ExportSpec(SpecModel):
         ),
         examples=["skip"],
     )
+    after: AfterRef | None = Field(
+        None,
+        description="Exports and Dagster assets that come first: a tick waits until they have the same partition.",
+        examples=[["students"], {"exports": ["students"], "deadline_minutes": 120, "otherwise": "run"}],
+    )
     catch_up_attempts: int = Field(
         3, ge=1, le=20, description="Runs of a scheduled partition that may fail before it is given up.", examples=[5]
     )
     max_runtime_seconds: int = Field(7200, ge=1, description="Dagster ends a run that takes longer.", examples=[600])
+
+    @property
+    def waits_for(self) -> AfterSpec | None:
+        """What `after` says, written out; None if it waits for nothing."""
+        return AfterSpec(exports=self.after) if isinstance(self.after, list) else self.after
 
     @field_validator("path")
     @classmethod

@@ -31,6 +31,7 @@ from export_pipelines.spec.resolved import ResolvedExport, spec_sha256
 from export_pipelines.spec.retention import DEFAULT, ArchiveSpec, RetentionSpec, combined
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
+from export_pipelines.spec.upstream import check_after
 
 __all__ = ["Problem", "SpecSet", "load_specs"]
 
@@ -119,7 +120,9 @@ def _link(reading: Reading, settings: Settings) -> tuple[Links, dict[str, list[P
     for entry in sections["retention"]:
         spoiled = check_archive(entry, links)
         links.settle([entry], {entry.name: spoiled})
-    links.settle(sections["exports"], {e.name: check_export(e, links) for e in sections["exports"]})
+    spoilers = {e.name: check_export(e, links) for e in sections["exports"]}
+    check_after(sections["exports"], links.known("schedules"), reading.unread)
+    links.settle(sections["exports"], spoilers)
     return links, links.bad.get("exports", {})
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from export_pipelines.spec.after import ASSET_PATTERN, AfterSpec
 from export_pipelines.spec.base import KEY_NAME_PATTERN, NAME_PATTERN
 from export_pipelines.spec.checks import DatasetChecks
 from export_pipelines.spec.connections import ConnectionSpec
@@ -69,6 +70,7 @@ _RULES = {
     OWNER_PATTERN: "use `team:name` or an e-mail address",
     SCOPE_PATTERN: "use `default`, `org:NAME`, or an owner: `team:NAME` or an e-mail address",
     ADDRESS_PATTERN: "use an e-mail address such as ops@example.org, without a name",
+    ASSET_PATTERN: "use the key of a Dagster asset, its parts joined by `/`, such as dbt/orders",
     REFERENCE_PATTERN: "use the name of a recipient or an e-mail address",
 }
 _HOMES: dict[str, type[BaseModel]] = {
@@ -78,6 +80,7 @@ _HOMES: dict[str, type[BaseModel]] = {
     "`notify`": NotifySpec,
     "`retention`": RetentionSpec,
     "a schedule": ScheduleSpec,
+    "`after`": AfterSpec,
     "a calendar": CalendarSpec,
     "a connection": ConnectionSpec,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from export_pipelines.spec.after import AfterSpec
 from export_pipelines.spec.checks import ControlTotal, DatasetChecks, RowsCheck
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import WINDOW_PARAMS, Condition, DatasetSpec, Search
@@ -94,6 +95,9 @@ The key `path` of an export is the directory of its files below the store's root
 letters, digits, `_`, `-`, `.`, `=` and these placeholders. The default is `{DEFAULT_PATHS["artifact"]}`; a path must
 hold `{{run8}}` or `{{run_id}}`, so that a new run never meets the files of an old one."""
 
+_AFTER = """\
+The key `after` of an export, described in [waiting for others](after.md)."""
+
 _FORMATS = """\
 One item of an export's `formats:`. The name alone, such as `csv`, means the format with its defaults; a mapping with
 `type` sets options: `{type: csv, delimiter: ";"}`. Two items of one type need different names."""
@@ -151,6 +155,7 @@ def _sections() -> list[str]:
         _section("## Files", SpecFile, ""),
         _section("## Exports", ExportSpec, "One entry under `exports:`."),
         _section("### Retries", Retries, "The key `retries` of an export."),
+        _section("### After", AfterSpec, _AFTER),
         _list("### Paths", _PATHS, "{%s}", PLACEHOLDERS),
         _section("## Datasets", DatasetSpec, _DATASETS),
         _section("### Comparisons", Condition, "One value under `filters:`, such as `{ge: 1, lt: 10}`."),

@@ -37,6 +37,7 @@ _LINKS = {
     "Condition": "[comparisons](#comparisons)",
     "Search": "[search](#search)",
     "Retries": "[retries](#retries)",
+    "AfterSpec": "[after](#after)",
     "DatasetSpec": "[dataset](#datasets)",
     "DatasetChecks": "[checks](#checks)",
     "RowsCheck": "[bounds](#number-of-rows)",
@@ -111,6 +112,7 @@ def _compound(kind: Any) -> str:
     choices = dict(members(kind))
     known = {"csv": "[format](#formats)", "s3": "[store](#stores)", "email": "[recipient](#recipients)"}
     known |= {"timing": "name or [schedule](#schedules)", "policy": "name or [retention](#retention)"}
+    known |= {"waiting": "list of names, or [after](#after)"}
     known |= {"archive": "[archive](#archive) or `false`"}
     named = [text for tag, text in known.items() if tag in choices]
     return (named or [" or ".join(_name(member) for member in choices.values()) or "value"])[0]

@@ -19,6 +19,7 @@ from export_pipelines.timing.changes import Change, changes
 from export_pipelines.timing.crowds import crowds
 from export_pipelines.timing.findings import Conflict
 from export_pipelines.timing.fires import fires
+from export_pipelines.timing.precedence import in_vain
 from export_pipelines.timing.ticks import Timing
 from export_pipelines.timing.upcoming import upcoming
 
@@ -36,6 +37,7 @@ def conflicts(
         yield from _twice(name, timing.schedule, now)
     for timing in timings:
         yield from _repeated(timing, now)
+    yield from in_vain(timings, now)
     yield from crowds(timings, now, most=crowd)
     for name, schedule in sorted(schedules.items()):
         yield from _rare(name, schedule)

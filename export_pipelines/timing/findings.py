@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Conflict:
-    """One finding. `kind` is twice, repeated, crowd, rare, never, clock or unused."""
+    """One finding. `kind` is twice, repeated, after, crowd, rare, never, clock or unused."""
 
     kind: str
     schedules: Sequence[str]

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from export_pipelines.catching_up.decide import GRACE, PAUSES, Active, Decision, Ended, World, decide
 from export_pipelines.catching_up.policies import Policy
+from export_pipelines.catching_up.waiting import waits_until
 from export_pipelines.ledger.due import DueRow
+from export_pipelines.spec.after import AfterSpec
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -160,6 +162,68 @@ def test_a_partition_that_the_export_no_longer_has_is_skipped_with_the_reason() 
     assert requested(decision) == keys(row(2))
 
 
+def waiting(*rows: DueRow, **after: Any) -> World:
+    """A world in which these partitions of `a` wait for `b`, two hours at most."""
+    spec = AfterSpec(exports=["b"], **{"deadline_minutes": 120, **after})
+    rules = {"a": Policy(timing="s", after=spec, level=1), "b": Policy(timing="s")}
+    return World(policies=rules, missing={keys(found)[0]: ["b", "c (failed)"] for found in rows})
+
+
+def test_what_waits_is_not_requested_and_does_not_stop_later_partitions_that_need_not() -> None:
+    first, second = row(1, next_attempt_at=row(1).tick), row(2, next_attempt_at=row(2).tick)
+    now = first.tick + 2 * HOUR - timedelta(seconds=1)
+    assert decide([first, second], waiting(first, second), now, limit=10) == Decision()
+    assert requested(decide([first, second], waiting(first), now, limit=10)) == keys(second)
+    assert requested(decide([first, second], waiting(), now, limit=10)) == keys(first)
+
+
+def test_the_deadline_leaves_out_runs_or_gives_up() -> None:
+    found = row(1, next_attempt_at=row(1).tick)
+    now, reason = found.tick + 2 * HOUR, "waited for b and c (failed) until 2026-03-01 03:00 UTC"
+    assert decide([found], waiting(found), now, limit=10) == Decision(give_ups=[(found, reason)])
+    skipped = decide([found], waiting(found, otherwise="skip"), now, limit=10)
+    assert skipped == Decision(skips=[(found, "dependency", reason)])
+    assert requested(decide([found], waiting(found, otherwise="run"), now, limit=10)) == keys(found)
+
+
+def test_what_was_requested_once_does_not_wait_again() -> None:
+    found = row(1, attempts=1, failures=1, next_attempt_at=NOW)
+    assert requested(decide([found], waiting(found), NOW, limit=10)) == keys(found)
+
+
+def test_the_deadline_counts_from_when_somebody_was_there_to_wait() -> None:
+    """After an outage or a pause, the others must be caught up with first."""
+    noted = row(1, noted_at=NOW - HOUR)
+    reopened = row(1, noted_at=row(1).tick, next_attempt_at=NOW - HOUR)
+    for found in (noted, reopened):
+        assert decide([found], waiting(found), NOW, limit=10) == Decision()
+        assert decide([found], waiting(found), NOW + HOUR, limit=10).give_ups
+    usual = row(1, noted_at=row(1).tick + timedelta(minutes=3))
+    assert decide([usual], waiting(usual), usual.tick + 2 * HOUR, limit=10).give_ups
+
+
+def test_a_paused_export_does_not_run_out_of_time() -> None:
+    found = row(1)
+    rules = {"a": Policy(timing="s", after=AfterSpec(exports=["b"]), paused=True)}
+    assert decide([found], World(policies=rules, missing={keys(found)[0]: ["b"]}), NOW, limit=10) == Decision()
+
+
+def test_exports_that_wait_for_one_another_do_not_share_a_run() -> None:
+    """Dagster would not start the one if the other fails."""
+    both = [row(1), row(1, "b")]
+    decision = decide(both, waiting(row(1), otherwise="run"), NOW, limit=10)
+    assert sorted(keys(*run.rows)[0][0] for run in decision.requests) == ["a", "b"]
+
+
+def test_misfire_comes_before_waiting() -> None:
+    rows = [row(1), row(2)]
+    world_ = waiting(*rows)
+    latest = {"a": replace(world_.policies["a"], misfire="latest")}
+    decision = decide(rows, replace(world_, policies=latest), row(2).tick + GRACE, limit=10)
+    assert [(found, cause) for found, cause, _ in decision.skips] == [(rows[0], "misfire")]
+    assert requested(decision) == []
+
+
 @dataclass
 class Play:
     """A world in which runs take a while, fail and get lost, and in which nobody decides now and then."""
@@ -183,8 +247,20 @@ class Play:
                 self._end(key, next(fate, "ok"))
         active = {name: [Active("r", key[1]) for key in self.running if key[0] == name] for name in self.rules}
         live = [found for number, found in self.rows.items() if number not in self.over]
-        decision = decide(live, World(policies=self.rules, active=active, ended=self.ended), self.now, limit=3)
-        self._obey(decision, fate)
+        missing = {key: names for found in live for key in keys(found) if (names := self.missing(found))}
+        there = World(policies=self.rules, active=active, ended=self.ended, missing=missing)
+        self._obey(decide(live, there, self.now, limit=3), fate)
+
+    def missing(self, found: DueRow) -> list[str]:
+        """The exports before this one that have the partition as well, and have not published it."""
+        after = self.rules[found.export].after
+        wanted = [(name, found.partition) for name in (after.exports if after else ())]
+        return [key[0] for key in wanted if key not in self.published and key in keys(*self.rows.values())]
+
+    def may_wait(self, found: DueRow) -> bool:
+        """Whether it need not be requested now."""
+        after = self.rules[found.export].after
+        return after is not None and bool(self.missing(found)) and self.now < waits_until(found, after)
 
     def _end(self, key: tuple[str, str], fate: str) -> None:
         if fate == "fail":
@@ -197,7 +273,7 @@ class Play:
         for found, cause, _ in decision.skips:
             self.over[found.id] = cause
         for found, _ in decision.give_ups:
-            self.over[found.id] = "given_up"
+            self.over[found.id] = "given_up" if found.attempts else "in vain"
         for found, at, _ in decision.failures:
             changes = {"failures": found.failures + 1, "requested_at": None, "next_attempt_at": at}
             self.rows[found.id] = replace(found, **changes)
@@ -208,9 +284,10 @@ class Play:
                 assert not [other for other in self.running if other[0] == found.export], "two runs of one export"
                 assert key not in self.published, "published already"
                 assert not self.rules[found.export].paused
+                assert found.attempts or not self.may_wait(found), "others come first"
                 older = [o for o in self.rows.values() if o.export == found.export and o.tick < found.tick]
                 waiting = [o for o in older if o.id not in self.over and (o.next_attempt_at or START) <= self.now]
-                assert not waiting, "not the oldest first"
+                assert not [o for o in waiting if o.attempts or not self.may_wait(o)], "not the oldest first"
                 self.ended.pop(key, None)
                 changes = {"attempts": found.attempts + 1, "requested_at": self.now, "next_attempt_at": None}
                 self.rows[found.id] = replace(found, **changes, asked_by="catch_up")
@@ -227,11 +304,19 @@ FATES = st.lists(st.sampled_from(["ok", "ok", "fail", "lost"]), max_size=6)
     st.lists(st.tuples(st.integers(30, 5000), FATES, st.sets(st.sampled_from("abc"))), max_size=40),
     st.sampled_from(["all", "latest", "skip"]),
     st.integers(1, 4),
+    st.tuples(st.sampled_from([1, 600, 3000]), st.sampled_from(["skip", "run", "fail"])) | st.none(),
 )
 def test_after_any_outage_nothing_is_missing_and_nothing_is_made_twice(
-    due: list[tuple[str, int]], steps: list[tuple[int, list[str], set[str]]], misfire: Any, attempts: int
+    due: list[tuple[str, int]],
+    steps: list[tuple[int, list[str], set[str]]],
+    misfire: Any,
+    attempts: int,
+    waits: tuple[int, Any] | None,
 ) -> None:
     rules = {name: Policy(timing="s", misfire=misfire, attempts=attempts) for name in "abc"}
+    for level, name in enumerate("bc" if waits else "", 1):  # c after b after a
+        before = AfterSpec(exports=["abc"[level - 1]], deadline_minutes=waits[0], otherwise=waits[1]) if waits else None
+        rules[name] = replace(rules[name], after=before, level=level)
     rows = {found.id: found for found in (row(number, name) for name, number in due)}
     play = Play(rules, rows, now=START + 42 * HOUR)
     for seconds, fates, paused in steps:
@@ -247,7 +332,9 @@ def test_after_any_outage_nothing_is_missing_and_nothing_is_made_twice(
     assert set(play.over) == set(rows), "missing"
     assert max(play.published.values(), default=1) == 1, "made twice"
     if misfire == "all":
-        assert all(play.over[number] in ("done", "given_up") for number in rows)
+        vain = {"skip": "dependency", "fail": "in vain"}.get(waits[1], "") if waits else ""
+        assert all(play.over[number] in ("done", "given_up", vain) for number in rows)
+        assert not [number for number, how in play.over.items() if how == vain and rows[number].export == "a"]
     for number, how in play.over.items():
         if how == "given_up":
             assert play.rows[number].failures + 1 == attempts

@@ -56,6 +56,21 @@ def test_a_partition_that_is_asked_for_again(tmp_path: Path) -> None:
     assert entry.exports == ["e_s"]
 
 
+def test_waiting_for_what_ticks_too_late(tmp_path: Path) -> None:
+    zone = {"timezone": "Europe/Berlin"}
+    schedules = {"early": {"cron": "0 4 * * *", **zone}, "late": {"cron": "0 8 * * 1-5", **zone}}
+    exports = {
+        "orders": {"schedule": "late"},
+        "in_time": {"schedule": "early", "after": {"exports": ["orders"], "deadline_minutes": 241}},
+        "in_vain": {"schedule": "early", "after": ["orders"]},
+        "later": {"schedule": "late", "after": ["in_time"]},
+    }
+    (entry,) = found(tmp_path, schedules, exports)
+    assert (entry.kind, entry.exports, entry.schedules) == ("after", ["in_vain", "orders"], ["early", "late"])
+    assert entry.message == "in_vain: waits from 2026-11-23 04:00 CET for orders, which ticks at 2026-11-23 08:00 CET"
+    assert entry.advice == "`deadline_minutes` of its `after` is 240: allow more, or let in_vain tick later"
+
+
 def test_crowds_are_counted_by_connection_and_spread(tmp_path: Path) -> None:
     schedules = {
         "small": {"cron": "2 4 * * *"},

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from export_pipelines.errors import SpecError
 from export_pipelines.settings import Settings
+from export_pipelines.spec.after import AfterSpec
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.exports import ExportSpec
 from export_pipelines.spec.formats import FormatSpec
@@ -63,6 +64,8 @@ def minimal(model: type[BaseModel], key: str) -> dict[str, Any]:
         return {} if key in {"table", "sql"} else {"sql": "select 1"} if key == "params" else {"table": "t"}
     if model is ScheduleSpec:
         return _schedule_for(key)
+    if model is AfterSpec:
+        return {} if key in {"exports", "assets"} else {"exports": ["orders"]}
     entry = {name: field.examples[0] for name, field in fields(model).items() if field.is_required() and field.examples}
     if model is ExportSpec and key == "path":
         entry["org"] = "north"

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from export_pipelines.demo.build import build_demo
 from export_pipelines.project import Project
 from export_pipelines.settings import Settings, load_settings
+from export_pipelines.spec.after import AfterSpec
 from export_pipelines.spec.checks import CheckKind, ControlTotal, DatasetChecks, RowsCheck
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import WINDOW_PARAMS, Condition, DatasetSpec
@@ -42,6 +43,7 @@ TODAY = date(2026, 11, 22)
 
 SHOWN = (
     ExportSpec,
+    AfterSpec,
     DatasetSpec,
     CsvFormat,
     JsonFormat,
@@ -63,7 +65,7 @@ SHOWN = (
 )
 """Models of which every field is used somewhere."""
 
-NOT_SHOWN = {"quote", "extra_workdays", "minute"}
+NOT_SHOWN = {"quote", "extra_workdays", "minute", "assets"}
 """Fields that few need and whose reference says enough."""
 
 CHOICES = (
