@@ -173,6 +173,7 @@ def _manifest(opened: OpenExport, written: Written) -> Manifest:
         checks=results,
         corrects=replaced,
         content_sha256=written.content_sha256,
+        watermarks=opened.marks.results() if request.row_limit is None else {},
     )
 
 

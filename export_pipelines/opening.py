@@ -18,9 +18,10 @@ from export_pipelines.checks.totals import open_with_totals, split_totals
 from export_pipelines.conditions import check_rows
 from export_pipelines.crash import passing
 from export_pipelines.errors import ConditionSkip, ExportError, TransientError
+from export_pipelines.incremental import Marks, watermarks_of
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.artifacts import ArtifactRow
-from export_pipelines.ledger.leases import Lease, acquire
+from export_pipelines.ledger.leases import WHOLE, Lease, acquire
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.metrics_file import MetricsFile
 from export_pipelines.ledger.orphans import find_announced, register_orphans, settle
@@ -108,6 +109,8 @@ class OpenExport:
         """Dataset -> what its control query gives."""
         self.written: Written | None = None
         """What `export.write` wrote, until it is published."""
+        self.marks = Marks()
+        """What of the datasets with a watermark is new."""
         self.artifact: Artifact | None = None
         """What was published, afterwards."""
         self.lease: Lease
@@ -121,11 +124,12 @@ class OpenExport:
     def open(self, snapshot: Callable[[], Snapshot]) -> Self:
         """Take the lease, delete what dead runs left, and execute the queries by calling `snapshot`."""
         request, services, name = self.request, self.services, self.request.export.name
+        together = bool(watermarks_of(request.export.spec))  # what one partition gets depends on the others
         with self._stack:
             held = acquire(
                 services.ledger,
                 name,
-                request.partition,
+                WHOLE if together else request.partition,
                 ttl_seconds=services.lease_seconds,
                 wait_seconds=services.lease_wait_seconds,
             )
@@ -143,7 +147,9 @@ class OpenExport:
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
-            register_orphans(services.ledger, services.store, export=name, partition=request.partition)
+            orphaned = None if together else request.partition
+            register_orphans(services.ledger, services.store, export=name, partition=orphaned)
+            self.marks = marks_of(request, services.ledger)
             self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             passing("query_open")
             check_rows(self)
@@ -245,12 +251,19 @@ def open_export(request: Request, source: Source, services: Services) -> OpenExp
     the partition, ConditionSkip or EmptyExportError if the spec says so because there are rows or none, and what
     `Source.open` raises.
     """
-    return OpenExport(request, services).open(lambda: _open(request, source, totals=request.row_limit is None))
+    opened = OpenExport(request, services)
+    return opened.open(lambda: _open(request, source, opened.marks, totals=request.row_limit is None))
 
 
-def preview(request: Request, source: Source, *, rows: int) -> dict[str, pa.Table]:
+def marks_of(request: Request, ledger: Ledger) -> Marks:
+    """What is new for the request's partition."""
+    export = request.export
+    return Marks.of(ledger, export.name, export.spec, partition=request.partition, window=request.window)
+
+
+def preview(request: Request, source: Source, *, rows: int, marks: Marks) -> dict[str, pa.Table]:
     """Dataset -> its first rows, at most `rows`; takes no lease, writes nothing. Raises what `Source.open` raises."""
-    with _open(request, source, totals=False) as snapshot:
+    with _open(request, source, marks, totals=False) as snapshot:
         return {name: _head(stream, rows) for name, stream in snapshot.streams.items()}
 
 
@@ -266,7 +279,7 @@ def _head(stream: RecordStream, rows: int) -> pa.Table:
     return pa.Table.from_batches(batches, stream.schema)
 
 
-def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
+def _open(request: Request, source: Source, marks: Marks, *, totals: bool) -> Snapshot:
     """The datasets' results and, with `totals`, those of their control queries."""
     start, end = request.window.utc()
     values = {
@@ -276,8 +289,13 @@ def _open(request: Request, source: Source, *, totals: bool) -> Snapshot:
         "window_end_date": request.window.end.date(),
         "partition": request.partition,
     }
-    datasets = request.export.spec.datasets
-    return open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
+    datasets = marks.bind(request.export.spec.datasets)
+    snapshot = open_with_totals(source, datasets, values=values) if totals else source.open(datasets, values=values)
+    with ExitStack() as undo:
+        undo.callback(snapshot.close)
+        followed = marks.follow(snapshot, datasets)
+        undo.pop_all()
+    return followed
 
 
 def _formats(request: Request) -> list[str]:

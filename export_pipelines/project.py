@@ -99,9 +99,9 @@ class Project:
 
     def preview(self, request: Request, *, rows: int) -> dict[str, pa.Table]:
         """Dataset -> its first rows; publishes nothing. See `export_pipelines.opening.preview`."""
-        from export_pipelines.opening import preview
+        from export_pipelines.opening import marks_of, preview
 
-        return preview(request, self.source(request.export), rows=rows)
+        return preview(request, self.source(request.export), rows=rows, marks=marks_of(request, self.ledger))
 
     def request(
         self,

@@ -11,6 +11,7 @@ import pyarrow as pa
 from export_pipelines.checks.sums import Number
 from export_pipelines.errors import PermanentError, QueryError
 from export_pipelines.sources.base import Snapshot, Source
+from export_pipelines.sources.bounds import Bounds
 from export_pipelines.sources.stream import RecordStream
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.text import counted
@@ -74,11 +75,14 @@ def _unusable(given: str) -> QueryError:
 
 def _control_queries(datasets: Mapping[str, DatasetSpec]) -> dict[str, DatasetSpec]:
     wanted = {name: dataset.checks.control_total for name, dataset in datasets.items() if dataset.checks}
-    return {
-        f"{_KEY}{name}": DatasetSpec(sql=total.sql, params=datasets[name].params)
-        for name, total in wanted.items()
-        if total is not None
-    }
+    return {f"{_KEY}{name}": _query(total.sql, datasets[name]) for name, total in wanted.items() if total is not None}
+
+
+def _query(sql: str, dataset: DatasetSpec) -> DatasetSpec:
+    """The SQL as a dataset with the parameters of the one that it is the total of."""
+    query = DatasetSpec(sql=sql, params=dataset.params)
+    bounded = isinstance(dataset.watermark, Bounds)
+    return query.model_copy(update={"watermark": dataset.watermark}) if bounded else query
 
 
 def _refusal(error: PermanentError) -> Iterator[pa.RecordBatch]:

@@ -129,6 +129,7 @@ def timezone_of(app: App, export: str) -> str:
 def show_files(entry: dict[str, Any], timezone: str) -> None:
     """Print one artifact: a heading, its directory, its files."""
     from export_pipelines.cli.output import console, show_table, table
+    from export_pipelines.cli.watermarks import line
 
     out = console()
     created = moment(entry["created_at"], timezone)
@@ -138,6 +139,8 @@ def show_files(entry: dict[str, Any], timezone: str) -> None:
     speed = "" if entry["rows_per_second"] is None else f" ({entry['rows_per_second']:,.0f} rows/s)"
     rows = counted(entry["rows"], "row") + limited
     out.print(f"{rows}, {size(entry['bytes'])} in {duration(entry['seconds'])}{speed}")
+    for mark in entry["watermarks"]:
+        out.print(printable(line(mark)))
     click.echo(f"{entry['directory']}/")
     result = table(">Rows", ">Size", "File")
     for file in entry["files"]:

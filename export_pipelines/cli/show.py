@@ -40,6 +40,7 @@ def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
     from export_pipelines.checks.plan import planned_checks
     from export_pipelines.cli.pausing import paused_exports
     from export_pipelines.cli.views import artifact, attempt, tick
+    from export_pipelines.cli.watermarks import current
     from export_pipelines.ledger import artifacts, runs
     from export_pipelines.sources.lineage import tables_read
     from export_pipelines.spec.paths import path_template
@@ -66,6 +67,7 @@ def _document(app: App, export: ResolvedExport) -> dict[str, Any]:
         "path_example": _example(app, export, locations),
         "next": [tick(entry) for timing in timings([export]) for entry in islice(upcoming(timing, app.now), _TICKS)],
         "paused": paused_exports(app).get(export.name),
+        "watermarks": current(ledger, export),
         "last_artifact": artifact(published[0], locations) if published else None,
         "last_run": attempt(attempts[0]) if attempts else None,
     }
@@ -86,6 +88,7 @@ def _example(app: App, export: ResolvedExport, locations: Locations) -> str:
 def _show(app: App, export: ResolvedExport, document: dict[str, Any]) -> None:
     from export_pipelines.cli.output import console, grid
     from export_pipelines.cli.schedules import show_ticks
+    from export_pipelines.cli.watermarks import show as show_marks
 
     out, facts = console(), grid()
     out.print(export.name, style="bold")
@@ -95,6 +98,7 @@ def _show(app: App, export: ResolvedExport, document: dict[str, Any]) -> None:
     for name, dataset in document["spec"]["datasets"].items():
         out.print(f"\nDataset {name}", style="bold")
         _show_dataset(dataset)
+    show_marks(document["watermarks"])
     _show_checks(document["checks"])
     if document["next"]:
         out.print("\nNext runs", style="bold")

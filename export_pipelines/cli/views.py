@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from export_pipelines.cli.watermarks import watermarks
 from export_pipelines.text import rate
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
         "corrects": manifest.corrects,
         "good": row.good,
         "checks": checks(manifest.checks),
+        "watermarks": watermarks(manifest.watermarks),
         "files": files,
     }
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, text, true, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, text, true, union, update
 
 from export_pipelines.crash import passing
 from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
 from export_pipelines.ledger.heart import beating
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
 from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import leases
+from export_pipelines.ledger.tables import leases, runs
 from export_pipelines.spec.naming import safe_partition
 
 WHOLE = "*"
@@ -197,8 +197,12 @@ def _as_read(row: Row[Any]) -> tuple[ColumnElement[bool], ...]:
 
 
 def partition_of(ledger: Ledger, export: str, segment: str) -> str | None:
-    """The partition that has this name in paths, of those that anybody ever had the lease of; None if there is none."""
-    query = select(leases.c.partition).where(leases.c.export == export)
+    """The partition that has this name in paths, of those that anybody ever had the lease of; None if there is none.
+
+    Who had the lease of the whole export worked on the partition of its attempt.
+    """
+    tables = (leases, runs)
+    query = union(*(select(t.c.partition).where(t.c.export == export, t.c.partition != WHOLE) for t in tables))
     with ledger.read() as connection:
         found = connection.execute(query).scalars()
         return next((partition for partition in found if safe_partition(partition) == segment), None)

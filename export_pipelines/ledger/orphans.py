@@ -10,8 +10,8 @@ from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.storage.base import Store
 
 
-def register_orphans(ledger: Ledger, store: Store, *, export: str, partition: str) -> None:
-    """Register those of one partition. For the holder of its lease only."""
+def register_orphans(ledger: Ledger, store: Store, *, export: str, partition: str | None) -> None:
+    """Register those of one partition, or of all where that is None. For the holder of such a lease only."""
     orphans = runs.unsettled(ledger, export=export, partition=partition, store=store.name)
     for number, path in orphans.items():
         row = find_announced(store, path)

@@ -68,12 +68,15 @@ def announce(ledger: Ledger, number: int, *, store: str, manifest_path: str) -> 
         connection.execute(update(runs).where(runs.c.id == number).values(values))
 
 
-def unsettled(ledger: Ledger, *, export: str, partition: str, store: str) -> dict[int, str]:
-    """Attempts that announced an artifact and did not say that they published it: number -> path of its manifest."""
+def unsettled(ledger: Ledger, *, export: str, partition: str | None, store: str) -> dict[int, str]:
+    """Attempts that announced an artifact and did not say that they published it: number -> path of its manifest.
+
+    Those of one partition, or of all where that is None.
+    """
     c = runs.c
-    query = select(c.id, c.manifest_path).where(
-        c.export == export, c.partition == partition, c.store == store, c.manifest_path.is_not(None)
-    )
+    query = select(c.id, c.manifest_path).where(c.export == export, c.store == store, c.manifest_path.is_not(None))
+    if partition is not None:
+        query = query.where(c.partition == partition)
     with ledger.read() as connection:
         return {row.id: row.manifest_path for row in connection.execute(query.where(c.artifact_id.is_(None)))}
 

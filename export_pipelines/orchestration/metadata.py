@@ -36,6 +36,8 @@ def describe(artifact: Artifact, store: Store) -> dict[str, Any]:
     for name, columns in manifest.schemas.items():
         key = "dagster/column_schema" if len(manifest.schemas) == 1 else f"columns of {name}"
         entries[key] = _schema(columns)
+    for name, mark in manifest.watermarks.items():
+        entries[f"watermark of {name}"] = dg.MetadataValue.json(mark.model_dump())
     for name, table in artifact.preview.items():
         entries[f"preview of {name}"] = dg.MetadataValue.md(_markdown(table))
     return entries

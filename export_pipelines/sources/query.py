@@ -21,9 +21,11 @@ from sqlalchemy.sql.elements import ColumnElement, TextClause
 from sqlalchemy.sql.expression import TableClause
 
 from export_pipelines.errors import SpecError
+from export_pipelines.sources.bounds import Bounds, kind_of, sqlite_instant
 from export_pipelines.sources.sqltext import escape_colons
 from export_pipelines.spec.datasets import Condition, DatasetSpec
 from export_pipelines.spec.sqltext import parameters, single_statement
+from export_pipelines.spec.watermark import MarkValue
 
 Column = sa.ColumnElement[Any]
 Test = ColumnElement[bool]
@@ -87,6 +89,13 @@ def bindable(value: Any, database: str) -> Any:
     return value
 
 
+def bindable_mark(value: MarkValue, database: str) -> Any:
+    """The value of a watermark, so that `>` and `<=` tell apart what differs by a microsecond. Raises as `bindable`."""
+    if database == "sqlite" and isinstance(value, datetime):
+        return sqlite_instant(value)
+    return bindable(value, database)
+
+
 def _sqlite_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None).isoformat(" ")
@@ -106,7 +115,8 @@ def _checked(text: str) -> str:
 
 def _text(dataset: DatasetSpec, values: Mapping[str, Any], database: str) -> TextClause:
     assert dataset.sql is not None
-    known = {**values, **dataset.params}
+    bounds = dataset.watermark.params if isinstance(dataset.watermark, Bounds) else {}
+    known = {**values, **dataset.params, **{name: bindable_mark(value, database) for name, value in bounds.items()}}
     wanted = parameters(dataset.sql)
     missing = sorted(wanted - set(known))
     if missing:
@@ -132,14 +142,51 @@ def _select(dataset: DatasetSpec, values: Mapping[str, Any], database: str) -> s
     if dataset.window:
         start, end = (bindable(_known(values, name), database) for name in ("window_start", "window_end"))
         statement = statement.where(rows.c[dataset.window] >= start, rows.c[dataset.window] < end)
+    if isinstance(dataset.watermark, Bounds):
+        statement = statement.where(*_new(rows.c[dataset.watermark.column], dataset, dataset.watermark, database))
     return statement.order_by(*(_order(rows.c[name.removeprefix("-")], name, database) for name in dataset.order_by))
 
 
 def _names(dataset: DatasetSpec) -> list[str]:
     searched = dataset.search.columns if dataset.search else []
     window = [dataset.window] if dataset.window else []
+    mark = [dataset.watermark.column] if dataset.watermark else []
     ordered = [name.removeprefix("-") for name in dataset.order_by]
-    return [*(dataset.columns or []), *dataset.filters, *searched, *window, *ordered]
+    return [*(dataset.columns or []), *dataset.filters, *searched, *window, *mark, *ordered]
+
+
+def _new(column: Column, dataset: DatasetSpec, bounds: Bounds, database: str) -> list[Test]:
+    """Rows between the bounds, and those without a value, which are an error: nobody would ever export them.
+
+    SQLite may give some more at either end, because it has no exact decimals and compares timestamps as text; the
+    reader drops them.
+    """
+    empty = column.is_(None)
+    if bounds.nothing:
+        return [empty]
+    if database == "sqlite":
+        tests = _new_in_sqlite(column, dataset, bounds)
+    else:
+        tests = [] if bounds.after is None else [column > bindable_mark(bounds.after, database)]
+        tests += [] if bounds.until is None else [column <= bindable_mark(bounds.until, database)]
+    return [sa.or_(sa.and_(*tests), empty)] if tests else []
+
+
+def _new_in_sqlite(column: Column, dataset: DatasetSpec, bounds: Bounds) -> list[Test]:
+    after, until = bounds.after, bounds.until
+    if column.key in dataset.types and any(
+        value is not None and kind_of(value) == "number" for value in (after, until)
+    ):
+        column = sa.cast(column, sa.Numeric)  # numbers that are kept as text would be compared as text
+    tests: list[Test] = []
+    if after is not None:
+        bound = bindable_mark(after, "sqlite")
+        tests.append(column >= bound if isinstance(after, Decimal) else column > bound)
+    if isinstance(until, datetime):
+        tests.append(column <= sqlite_instant(until)[:10] + "~")  # the whole day, however its instants are written
+    elif until is not None:
+        tests.append(column <= bindable_mark(until, "sqlite"))
+    return tests
 
 
 def _known(values: Mapping[str, Any], name: str) -> Any:

@@ -78,7 +78,8 @@ class SqliteRows:
         if dataset.sql is not None:
             body = replace_parameters(single_statement(dataset.sql), lambda name: "NULL")
         else:
-            bare = dataset.model_copy(update={"filters": {}, "search": None, "window": None, "order_by": []})
+            whole: dict[str, Any] = {"filters": {}, "search": None, "window": None, "watermark": None, "order_by": []}
+            bare = dataset.model_copy(update=whole)
             body = compile_query(build_statement(bare, values={}, database="sqlite"), DIALECT).sql
         run(self._connection, Query(f"create temp view {view} as select * from (\n{body}\n)"))
         found = run(self._connection, Query(f"select name, type from pragma_table_info('{view}', 'temp')"))

@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, WithJsonSchema, field_validator,
 
 from export_pipelines.spec.base import SpecModel, Text
 from export_pipelines.spec.checks import DatasetChecks
+from export_pipelines.spec.watermark import WatermarkRef
 
 WINDOW_PARAMS = {
     "window_start": "The instant at which the partition's window begins, in UTC.",
@@ -92,6 +93,11 @@ class DatasetSpec(SpecModel):
         description="Timestamp column of `table`; keeps the rows of the partition's window.",
         examples=["created_at"],
     )
+    watermark: WatermarkRef | None = Field(
+        None,
+        description="Column that tells what is new: rows above the highest value of the partitions before.",
+        examples=["id", {"column": "updated_at", "initial": "2026-01-01"}],
+    )
     order_by: list[Text] = Field(
         default_factory=list,
         description="Columns of `table`; `-name` sorts descending.",
@@ -144,4 +150,12 @@ class DatasetSpec(SpecModel):
                 raise ValueError(f"{', '.join(extra)} belong to `table`; write them into the SQL")
         elif self.params:
             raise ValueError("`params` belongs to `sql`; use filters with `table`")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_say_what_is_new(self) -> Self:
+        if self.watermark is not None and self.window is not None:
+            raise ValueError("`window` and `watermark` both say what belongs to a partition; choose one of them")
+        if self.watermark is not None and self.sql is not None and self.watermark.initial is None:
+            raise ValueError("`watermark` needs `initial` with `sql`: the first run must give `:watermark` a value")
         return self

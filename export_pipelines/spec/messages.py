@@ -24,6 +24,7 @@ from export_pipelines.spec.problems import advice, hides_secret, short
 from export_pipelines.spec.recipients import ADDRESS_PATTERN
 from export_pipelines.spec.retention import RetentionSpec
 from export_pipelines.spec.schedules import CalendarSpec, ScheduleSpec
+from export_pipelines.spec.watermark import WatermarkSpec
 
 _EXPECTED = {
     "string_type": "text",
@@ -77,6 +78,7 @@ _HOMES: dict[str, type[BaseModel]] = {
     "an export": ExportSpec,
     "a dataset of an export": DatasetSpec,
     "`checks` of a dataset": DatasetChecks,
+    "`watermark` of a dataset": WatermarkSpec,
     "`notify`": NotifySpec,
     "`retention`": RetentionSpec,
     "a schedule": ScheduleSpec,

@@ -25,6 +25,7 @@ from export_pipelines.spec.retention import ArchiveSpec, RetentionSpec
 from export_pipelines.spec.schedules import PRESETS, CalendarSpec, ScheduleSpec
 from export_pipelines.spec.stores import StoreSpec
 from export_pipelines.spec.typenames import default_of, type_of
+from export_pipelines.spec.watermark import WATERMARK_PARAMS, WatermarkSpec
 
 INTRODUCTION = """\
 # Spec reference
@@ -110,6 +111,12 @@ _DATASETS = """\
 One entry under `datasets:` of an export. A value is text, a number, true, false, a date, a date with time, or null."""
 
 
+_WATERMARK = """\
+The key `watermark` of a dataset; the name of a column alone, such as `watermark: id`, means the column without
+`initial`. [Incremental exports](incremental.md) has the rules."""
+
+_PARAMETERS = "Every `sql` may use these, and those of its `params`:"
+
 _CHECKS = """\
 The key `checks` of a dataset. A check that fails is a warning; one that is `blocking` fails the run, and the artifact,
 although it is published, does not count as good."""
@@ -160,10 +167,11 @@ def _sections() -> list[str]:
         _section("## Datasets", DatasetSpec, _DATASETS),
         _section("### Comparisons", Condition, "One value under `filters:`, such as `{ge: 1, lt: 10}`."),
         _section("### Search", Search, "The key `search` of a dataset."),
+        _section("### Watermark", WatermarkSpec, _WATERMARK),
         _section("### Checks", DatasetChecks, _CHECKS),
         _section("### Number of rows", RowsCheck, "The key `rows` of `checks`."),
         _section("### Control total", ControlTotal, "The key `control_total` of `checks`."),
-        _list("### Query parameters", "Every `sql` may use these, and those of its `params`:", ":%s", WINDOW_PARAMS),
+        _list("### Query parameters", _PARAMETERS, ":%s", {**WINDOW_PARAMS, **WATERMARK_PARAMS}),
         _kinds("## Formats", FormatSpec, _FORMATS),
         _section("## Connections", ConnectionSpec, "One entry under `connections:`."),
         _kinds("## Stores", StoreSpec, _STORES),

@@ -38,6 +38,7 @@ _LINKS = {
     "Search": "[search](#search)",
     "Retries": "[retries](#retries)",
     "AfterSpec": "[after](#after)",
+    "WatermarkSpec": "column or [watermark](#watermark)",
     "DatasetSpec": "[dataset](#datasets)",
     "DatasetChecks": "[checks](#checks)",
     "RowsCheck": "[bounds](#number-of-rows)",

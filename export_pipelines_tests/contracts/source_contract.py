@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from export_pipelines.errors import ColumnTypeError, PermanentError, QueryError,
 from export_pipelines.sources.base import Source
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines_tests.contracts.source_rows import DAY, PRECISE, SCHEMA, STUDENTS, ids, read
+from export_pipelines_tests.contracts.source_watermarks import WatermarkContract
 
 WRITES = [
     "insert into students (id) values (99)",
@@ -34,7 +35,7 @@ HOSTILE = [
 ]
 
 
-class SourceContract(ABC):
+class SourceContract(WatermarkContract):
     """Subclass as `TestXyz` and provide `source`; the table `students` must be there."""
 
     folds_umlauts: ClassVar[bool] = True  # case is ignored for letters beyond ASCII, too

@@ -39,6 +39,8 @@ class SqlalchemyContract(SourceContract):
 class TestPysqlite(SqlalchemyContract):
     """SQLite through Python's own driver."""
 
+    compares_text_as_numbers = False
+
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path: Path) -> None:
         make_in_sqlite(tmp_path / "school.db")

@@ -36,6 +36,8 @@ def make_students(path: Path) -> None:
 class TestSqlite(SourceContract):
     """The contract."""
 
+    compares_text_as_numbers = False
+
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path: Path) -> None:
         self.path = tmp_path / "sch#ool %20?.db"

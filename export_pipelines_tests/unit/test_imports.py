@@ -17,7 +17,7 @@ LAYERS = [
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
     {"checks", "content"},
-    {"conditions", "export", "opening", "findings", "rebuild", "verify"},
+    {"conditions", "export", "opening", "incremental", "findings", "rebuild", "verify"},
     {"project", "locations"},
     {"monitoring"},
     {"notify"},
