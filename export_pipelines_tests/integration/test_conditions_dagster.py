@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from export_pipelines.errors import ConditionSkip
-from export_pipelines.ledger import artifacts, runs
+from export_pipelines.ledger import artifacts, due, runs
 from export_pipelines.notify import events
 from export_pipelines.orchestration.assets import asset_key, export_asset
 from export_pipelines.orchestration.io_managers import io_manager
@@ -24,6 +24,7 @@ from export_pipelines.project import Project
 from export_pipelines.verify import verify
 from export_pipelines_tests.crashes import DAY, OF_COMMANDS, Scene, exports_run, materialize
 from export_pipelines_tests.forks import DAGSTER, EXPORTS, Ended, Forks, forks
+from export_pipelines_tests.missed import playing
 from export_pipelines_tests.projects import project, published_files
 from export_pipelines_tests.publishers import left
 
@@ -111,6 +112,22 @@ def test_the_other_conditions_are_shown_too_and_become_events(tmp_path: Path) ->
         **dict.fromkeys(expected, "skipped"),
         "raised": "empty",
     }
+
+
+def test_what_a_tick_asked_for_and_a_run_skipped_is_not_asked_for_again(tmp_path: Path) -> None:
+    start = datetime(2026, 11, 5, 12, 30, tzinfo=UTC)
+    entry = {"only_if": "changed", "schedule": "s", "partition": "hourly", "start": "2026-11-01"}
+    made = project(tmp_path, {"a": entry}, schedules={"s": {"cron": "0 * * * *"}})
+    with playing(made, start) as play:
+        play.now += timedelta(hours=2)
+        for _ in range(2):
+            (request,) = play.sensor(timedelta(minutes=5)).requests
+            assert play.run(request).success
+        assert play.sensor(timedelta(minutes=5)).requests == []
+        (row,) = due.find(made.ledger, "skipped")
+        assert (row.partition, row.cause, row.failures) == ("2026-11-05-13:00", "condition", 0)
+        assert (row.reason or "").startswith("the same content as artifact ")
+        assert play.published("a") == {"2026-11-05-12:00": 1}
 
 
 def test_what_comes_after_a_skipped_export_is_skipped(tmp_path: Path) -> None:
