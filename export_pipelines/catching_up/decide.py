@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from export_pipelines.catching_up.policies import Policy
-from export_pipelines.catching_up.waiting import is_waiting, missed, waits_until
+from export_pipelines.catching_up.waiting import Lack, is_waiting, missed, waits_since, waits_until
 from export_pipelines.ledger.due import Cause, DueRow
 
 GRACE = timedelta(minutes=2)
@@ -44,14 +44,14 @@ class World:
     """What holds now: export -> its rules, export -> its runs, (export, partition) -> how its last run ended.
 
     `made`: export -> the latest tick that was requested, for `misfire: latest`. `missing`: (export, partition) ->
-    what is still to come of what it waits for, in words.
+    what is still to come of what it waits for.
     """
 
     policies: Mapping[str, Policy]
     active: Mapping[str, Sequence[Active]] = field(default_factory=dict)
     ended: Mapping[tuple[str, str], Ended] = field(default_factory=dict)
     made: Mapping[str, datetime] = field(default_factory=dict)
-    missing: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    missing: Mapping[tuple[str, str], Sequence[Lack]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,19 @@ class _Desk:
         if after is None or not missing or not is_waiting(row):
             return False
         until = waits_until(row, after)
-        if self.now < until:
+        if self.now < until or self._is_behind(row, missing):
             return True
         if after.otherwise == "skip":
             self.decision.skips.append((row, "dependency", missed(missing, until)))
         elif after.otherwise == "fail":
             self.decision.give_ups.append((row, missed(missing, until)))
         return after.otherwise != "run"
+
+    def _is_behind(self, row: DueRow, missing: Sequence[Lack]) -> bool:
+        """Whether it could not wait from its tick on, and all that it waits for is being caught up with as well."""
+        others = [self.world.policies.get(lack.name) for lack in missing if lack.due]
+        coming = [policy for policy in others if policy and not policy.paused]
+        return waits_since(row) > row.tick and len(coming) == len(missing)
 
     def _is_unfit(self, row: DueRow) -> bool:
         reason = self.policy.unfit(row.partition)

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
+from export_pipelines.catching_up.waiting import Lack
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.due import Cause
 from export_pipelines.ledger.tables import artifacts, due, runs
@@ -72,8 +73,8 @@ def waiting(project: Project, keys: Iterable[Key]) -> list[Waiting]:
     return found
 
 
-def missing_exports(project: Project, rows: Iterable[Waiting]) -> dict[Key, list[str]]:
-    """(export, partition) -> the exports whose same partition is still to come, in words; none are left out.
+def missing_exports(project: Project, rows: Iterable[Waiting]) -> dict[Key, list[Lack]]:
+    """(export, partition) -> the exports whose same partition is still to come; where all are there, left out.
 
     Raises LedgerUnavailableError.
     """
@@ -85,11 +86,11 @@ def missing_exports(project: Project, rows: Iterable[Waiting]) -> dict[Key, list
     desk = _Desk(project, known)
     found = {
         (row.export.name, row.partition): [
-            text for name in dict.fromkeys(row.after.exports) if (text := desk.lacking(name, row))
+            lack for name in dict.fromkeys(row.after.exports) if (lack := desk.lack(name, row))
         ]
         for row in rows
     }
-    return {key: texts for key, texts in found.items() if texts}
+    return {key: lacks for key, lacks in found.items() if lacks}
 
 
 @dataclass(frozen=True)
@@ -99,32 +100,31 @@ class _Desk:
     project: Project
     known: _Known
 
-    def lacking(self, name: str, row: Waiting) -> str:
-        """What of the export is missing, such as `students (given up)`; "" if it is there or will never be."""
+    def lack(self, name: str, row: Waiting) -> Lack | None:
+        """What of the export is missing; None if it is there or will never be."""
         key = name, row.partition
         if key in self.known.published:
-            return ""
+            return None
         export = self.project.specs.exports.get(name)
         if export is None:
-            return f"{name} (its spec has a mistake)" if name in self.project.specs.quarantined else f"{name} (no spec)"
+            return Lack(name, "its spec has a mistake" if name in self.project.specs.quarantined else "no spec")
         if _is_before_the_first(export, row.window):
-            return ""
+            return None
         asked = self.known.asked.get(key)
         empty = self.known.empty.get(key)
         if empty and empty >= (asked.tick if asked else row.window.end.astimezone(UTC)):
-            return ""
+            return None
         return self._of_tick(export, row.partition, asked)
 
-    def _of_tick(self, export: ResolvedExport, partition: str, asked: _Asked | None) -> str:
+    def _of_tick(self, export: ResolvedExport, partition: str, asked: _Asked | None) -> Lack | None:
         if asked is None:
             timing = self._timings.get(export.name)
-            return "" if timing and asking_tick(timing, partition) is None else export.name
+            return None if timing and asking_tick(timing, partition) is None else Lack(export.name)
         if asked.state == "skipped":
-            return "" if asked.cause in _NOTHING_COMES else f"{export.name} (skipped: {asked.cause})"
-        if asked.state == "done":
-            return f"{export.name} (a check failed)"
-        state = "given up" if asked.state == "given_up" else "failed" if asked.failures else ""
-        return f"{export.name} ({state})" if state else export.name
+            return None if asked.cause in _NOTHING_COMES else Lack(export.name, f"skipped: {asked.cause}")
+        if asked.state == "due":
+            return Lack(export.name, "failed" if asked.failures else "", due=True)
+        return Lack(export.name, "given up" if asked.state == "given_up" else "a check failed")
 
     @cached_property
     def _timings(self) -> dict[str, Timing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,8 @@ def _upstream(app: App, rows: list[DueRow]) -> dict[int, str]:
     for one in candidates:
         row = mine[one.export.name, one.partition]
         until = waits_until(row, one.after)
-        texts = missing.get((row.export, row.partition), ())
-        exports = [f"{name} {row.partition} {state}".strip() for name, _, state in (t.partition(" ") for t in texts)]
+        lacks = missing.get((row.export, row.partition), ())
+        exports = [replace(lack, name=f"{lack.name} {row.partition}") for lack in lacks]
         if absent := [*exports, *(f"asset {path}" for path in one.after.assets)]:
             found[row.id] = f"{listed(absent)}, until {moment(until, one.export.timezone)}"
     return found

@@ -10,7 +10,7 @@ import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
 from export_pipelines.catching_up.upstream import Key, levels
-from export_pipelines.catching_up.waiting import listed
+from export_pipelines.catching_up.waiting import Lack, listed
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -58,7 +58,7 @@ class _Tick:
     names: tuple[str, str]
     active: dict[str, list[Active]]
     launching: set[Key]
-    missing: Mapping[Key, Sequence[str]]
+    missing: Mapping[Key, Sequence[Lack]]
 
     def sort(self, export: ResolvedExport, asked: Asked, into: _Sorted) -> None:
         """Put the export where it belongs."""

@@ -9,13 +9,14 @@ from datetime import UTC
 import dagster as dg
 
 from export_pipelines.catching_up.upstream import Key, Waiting, missing_exports, waiting
+from export_pipelines.catching_up.waiting import Lack
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.timing.ticks import Partitioning
 
 
-def missing(project: Project, instance: dg.DagsterInstance, keys: Iterable[Key]) -> dict[Key, list[str]]:
-    """(export, partition) -> what is still to come of what its `after` names, in words; where all is there, left out.
+def missing(project: Project, instance: dg.DagsterInstance, keys: Iterable[Key]) -> dict[Key, list[Lack]]:
+    """(export, partition) -> what is still to come of what its `after` names; where all is there, left out.
 
     Nothing is asked for exports without `after`. Raises LedgerUnavailableError.
     """
@@ -23,7 +24,7 @@ def missing(project: Project, instance: dg.DagsterInstance, keys: Iterable[Key])
     found = missing_exports(project, rows)
     log = _Log(instance)
     for row in rows:
-        absent = [f"asset {path}" for path in dict.fromkeys(row.after.assets) if not log.has(path, row)]
+        absent = [Lack(f"asset {path}") for path in dict.fromkeys(row.after.assets) if not log.has(path, row)]
         if absent:
             found.setdefault((row.export.name, row.partition), []).extend(absent)
     return found

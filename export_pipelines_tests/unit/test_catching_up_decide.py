@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from export_pipelines.catching_up.decide import GRACE, PAUSES, Active, Decision, Ended, World, decide
 from export_pipelines.catching_up.policies import Policy
-from export_pipelines.catching_up.waiting import waits_until
+from export_pipelines.catching_up.waiting import Lack, waits_until
 from export_pipelines.ledger.due import DueRow
 from export_pipelines.spec.after import AfterSpec
 
@@ -166,7 +166,7 @@ def waiting(*rows: DueRow, **after: Any) -> World:
     """A world in which these partitions of `a` wait for `b`, two hours at most."""
     spec = AfterSpec(exports=["b"], **{"deadline_minutes": 120, **after})
     rules = {"a": Policy(timing="s", after=spec, level=1), "b": Policy(timing="s")}
-    return World(policies=rules, missing={keys(found)[0]: ["b", "c (failed)"] for found in rows})
+    return World(policies=rules, missing={keys(found)[0]: [Lack("b"), Lack("c", "failed")] for found in rows})
 
 
 def test_what_waits_is_not_requested_and_does_not_stop_later_partitions_that_need_not() -> None:
@@ -202,10 +202,22 @@ def test_the_deadline_counts_from_when_somebody_was_there_to_wait() -> None:
     assert decide([usual], waiting(usual), usual.tick + 2 * HOUR, limit=10).give_ups
 
 
+def test_after_an_outage_it_waits_as_long_as_the_others_are_caught_up_with() -> None:
+    found = row(1, noted_at=NOW - 50 * HOUR)
+    there = waiting(found)
+    queued = replace(there, missing={keys(found)[0]: [Lack("b", due=True)]})
+    assert decide([found], queued, NOW, limit=10) == Decision()
+    paused = {**there.policies, "b": Policy(timing="s", paused=True)}
+    broken = {"a": there.policies["a"]}
+    for world_ in (replace(queued, policies=paused), replace(queued, policies=broken), there):
+        assert decide([found], world_, NOW, limit=10).give_ups
+    assert decide([row(1)], queued, NOW, limit=10).give_ups, "somebody was there at its tick"
+
+
 def test_a_paused_export_does_not_run_out_of_time() -> None:
     found = row(1)
     rules = {"a": Policy(timing="s", after=AfterSpec(exports=["b"]), paused=True)}
-    assert decide([found], World(policies=rules, missing={keys(found)[0]: ["b"]}), NOW, limit=10) == Decision()
+    assert decide([found], World(policies=rules, missing={keys(found)[0]: [Lack("b")]}), NOW, limit=10) == Decision()
 
 
 def test_exports_that_wait_for_one_another_do_not_share_a_run() -> None:
@@ -247,15 +259,15 @@ class Play:
                 self._end(key, next(fate, "ok"))
         active = {name: [Active("r", key[1]) for key in self.running if key[0] == name] for name in self.rules}
         live = [found for number, found in self.rows.items() if number not in self.over]
-        missing = {key: names for found in live for key in keys(found) if (names := self.missing(found))}
+        missing = {key: lacks for found in live for key in keys(found) if (lacks := self.missing(found))}
         there = World(policies=self.rules, active=active, ended=self.ended, missing=missing)
         self._obey(decide(live, there, self.now, limit=3), fate)
 
-    def missing(self, found: DueRow) -> list[str]:
+    def missing(self, found: DueRow) -> list[Lack]:
         """The exports before this one that have the partition as well, and have not published it."""
         after = self.rules[found.export].after
         wanted = [(name, found.partition) for name in (after.exports if after else ())]
-        return [key[0] for key in wanted if key not in self.published and key in keys(*self.rows.values())]
+        return [Lack(key[0]) for key in wanted if key not in self.published and key in keys(*self.rows.values())]
 
     def may_wait(self, found: DueRow) -> bool:
         """Whether it need not be requested now."""

@@ -41,7 +41,7 @@ def pair(**upstream: Any) -> dict[str, Any]:
 def lacking(made: Project, *partitions: str) -> dict[str, list[str]]:
     """Partition -> what `d` waits for."""
     keys = [("d", partition) for partition in partitions or (DAY,)]
-    return {key[1]: texts for key, texts in missing_exports(made, waiting(made, keys)).items()}
+    return {key[1]: [str(lack) for lack in lacks] for key, lacks in missing_exports(made, waiting(made, keys)).items()}
 
 
 def ask(made: Project, **changes: Any) -> None:
