@@ -113,13 +113,14 @@ class _Reading:
         if column.null_count:
             raise self._null(column.null_count)
         low, high = pc.min_max(column).as_py().values()
-        # Nobody has what is not above `initial`, so that SQL may give it: a date is compared with timestamps variously.
-        early = self._after is not None and low <= self._after and not (self._exact and not self._bounds.since)
+        early = self._after is not None and low <= self._after
         late = self._bounds.nothing or (self._until is not None and high > self._until)
         if not early and not late:
             return batch
-        if self._exact:
-            raise self._again(low) if early else self._ahead(high)
+        if self._exact and late:
+            raise self._ahead(high)
+        if self._exact and self._bounds.since:  # not of `initial`: databases compare dates and instants variously
+            raise self._again(low)
         if self._bounds.nothing:
             return batch.slice(0, 0)
         keep = pc.greater(column, pa.scalar(self._after)) if early else pa.array([True] * len(column))
