@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from export_pipelines.errors import ExportError, UnsafePathError
@@ -82,14 +82,15 @@ class Tree:
             fd = self._open(path, create=True)
         except FileNotFoundError as error:
             raise _PrunedError(*error.args) from error
-        try:
-            put(fd)
-        except BaseException as error:
-            pruned = isinstance(error, FileNotFoundError) and not self._leads_to(path, fd)
-            os.close(fd)
-            if pruned:
+        with ExitStack() as unless_filled:
+            unless_filled.callback(os.close, fd)
+            try:
+                put(fd)
+            except FileNotFoundError as error:
+                if self._leads_to(path, fd):
+                    raise
                 raise _PrunedError(*error.args) from error
-            raise
+            unless_filled.pop_all()
         return fd
 
     def _leads_to(self, path: str, fd: int) -> bool:
@@ -102,13 +103,12 @@ class Tree:
             self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
             self.root.chmod(0o750)
         fd = os.open(self.root, _DIRECTORY)
-        try:
-            for segment in path.split("/") if path else ():
-                parent, fd = fd, _descend(fd, segment, create)
+        for segment in path.split("/") if path else ():
+            parent = fd
+            try:
+                fd = _descend(parent, segment, create)
+            finally:
                 os.close(parent)
-        except BaseException:
-            os.close(fd)
-            raise
         return fd
 
 
