@@ -21,7 +21,7 @@ from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.opening import Artifact, OpenExport, Request, Written
 from export_pipelines.sources.stream import RecordStream
-from export_pipelines.spec.naming import MANIFEST_NAME, stamp
+from export_pipelines.spec.naming import MANIFEST_NAME, safe_partition, stamp
 from export_pipelines.spec.paths import directory_of
 from export_pipelines.storage.base import Placement, Staging, staged
 from export_pipelines.storage.manifest import Column, FileEntry, Manifest, WindowUtc
@@ -152,14 +152,15 @@ def _manifest(opened: OpenExport, written: Written) -> Manifest:
     request, ledger = opened.request, opened.services.ledger
     start, end = request.window.utc()
     schemas = {name: [Column.of(field) for field in stream.schema] for name, stream in opened.streams.items()}
-    earlier = partial(artifacts.last_good, ledger, request.export.name, before=request.window.start)
+    name, combined = request.export.name, request.last_partition is not None
+    earlier = partial(artifacts.last_good, ledger, name, before=request.window.start, combined=combined)
     results = written.checks.results(written.rows, schemas, totals=opened.totals, earlier=earlier)
     complete = request.row_limit is None
-    replaced = artifacts.replaced(ledger, request.export.name, request.partition) if complete else None
     return Manifest(
         artifact_id=opened.export_id,
-        export=request.export.name,
+        export=name,
         partition=request.partition,
+        last_partition=request.last_partition,
         window=WindowUtc(start=start, end=end),
         scheduled_at=request.scheduled_at,
         run_id=request.run_id,
@@ -171,9 +172,9 @@ def _manifest(opened: OpenExport, written: Written) -> Manifest:
         files=written.files,
         schemas=schemas,
         checks=results,
-        corrects=replaced,
+        corrects=artifacts.replaced(ledger, name, request.span) if complete else None,
         content_sha256=written.content_sha256,
-        watermarks=opened.marks.results() if request.row_limit is None else {},
+        watermarks=opened.marks.results() if complete else {},
     )
 
 
@@ -181,7 +182,7 @@ def _placement(request: Request) -> Placement:
     flat = request.export.spec.layout == "flat"
     directory = directory_of(
         request.export,
-        request.partition,
+        request.span,
         window_start=request.window.start,
         run_id=request.run_id,
         created_at=request.created_at,
@@ -194,7 +195,7 @@ def _document(request: Request) -> Document:
     window = request.window
     return Document(
         export=request.export.name,
-        partition=request.partition,
+        partition=" to ".join(filter(None, (request.partition, request.last_partition))),
         description=request.export.spec.description,
         window_start=window.start,
         window_end=window.end,
@@ -204,9 +205,14 @@ def _document(request: Request) -> Document:
 
 
 def _suffix(request: Request) -> str:
-    """What ends the file names of the flat layout: `_{run8}_{YYYYMMDD_HHMMSS}`."""
-    flat = request.export.spec.layout == "flat"
-    return f"_{_run8(request)}_{stamp(request.created_at)}" if flat else ""
+    """What ends the file names of the flat layout: `_{run8}_{YYYYMMDD_HHMMSS}`.
+
+    The partitions stand before it where several are combined, or the run makes several artifacts.
+    """
+    if request.export.spec.layout != "flat":
+        return ""
+    told = f"_{safe_partition(request.span)}" if request.last_partition or request.shared_run else ""
+    return f"{told}_{_run8(request)}_{stamp(request.created_at)}"
 
 
 def _run8(request: Request) -> str:

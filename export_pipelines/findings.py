@@ -143,7 +143,7 @@ def check_archive(
 def about(row: ArtifactRow, kind: Kind, path: str, message: str) -> Finding:
     """A finding about the artifact."""
     manifest = row.manifest
-    return Finding(kind, row.store, path, message, manifest.export, manifest.partition, manifest.artifact_id)
+    return Finding(kind, row.store, path, message, manifest.export, manifest.span, manifest.artifact_id)
 
 
 @contextmanager

@@ -21,13 +21,13 @@ from export_pipelines.errors import ConditionSkip, ExportError, TransientError
 from export_pipelines.incremental import Marks, watermarks_of
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.artifacts import ArtifactRow
-from export_pipelines.ledger.leases import WHOLE, Lease, acquire
+from export_pipelines.ledger.leases import WHOLE, Lease, acquire, leased, scope_of
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.metrics_file import MetricsFile
 from export_pipelines.ledger.orphans import find_announced, register_orphans, settle
 from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.stream import RecordStream
-from export_pipelines.spec.naming import safe_partition
+from export_pipelines.spec.naming import span_of
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.storage.base import Placement, Staging, Store
 from export_pipelines.storage.manifest import CheckResult, FileEntry, Manifest
@@ -48,12 +48,28 @@ class Request:
     scheduled_at: datetime | None = None
     row_limit: int | None = None
     window: Window
-    """The partition's span of time, in the schedule's timezone."""
+    """The span of time of the partition, or of all that are combined, in the schedule's timezone."""
+    last_partition: str | None = None
+    """Where several partitions are combined: the last of them; `partition` is the first."""
+    shared_run: bool = False
+    """Whether the run makes other artifacts of the export, too, so that its id does not tell them apart."""
+
+    @property
+    def span(self) -> str:
+        """The partition, or the first and the last one that are combined: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
+
+    @property
+    def leased(self) -> str:
+        """The partition whose lease is needed, or WHOLE."""
+        if watermarks_of(self.export.spec):  # what one partition gets depends on the others
+            return WHOLE
+        return leased(self.partition, self.last_partition)
 
     @property
     def scope(self) -> str:
         """`export/partition` as path segments: what a lease and a staging directory belong to."""
-        return f"{self.export.name}/{safe_partition(self.partition)}"
+        return scope_of(self.export.name, self.leased)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +140,11 @@ class OpenExport:
     def open(self, snapshot: Callable[[], Snapshot]) -> Self:
         """Take the lease, delete what dead runs left, and execute the queries by calling `snapshot`."""
         request, services, name = self.request, self.services, self.request.export.name
-        together = bool(watermarks_of(request.export.spec))  # what one partition gets depends on the others
         with self._stack:
             held = acquire(
                 services.ledger,
                 name,
-                WHOLE if together else request.partition,
+                request.leased,
                 ttl_seconds=services.lease_seconds,
                 wait_seconds=services.lease_wait_seconds,
             )
@@ -141,14 +156,14 @@ class OpenExport:
                 run_id=request.run_id,
                 export=name,
                 partition=request.partition,
+                last_partition=request.last_partition,
                 now=self._started,
                 export_id=self.export_id,
                 formats=",".join(_formats(request)),
             )
             self._stack.push(self._record)
             services.store.sweep(request.scope)
-            orphaned = None if together else request.partition
-            register_orphans(services.ledger, services.store, export=name, partition=orphaned)
+            register_orphans(services.ledger, services.store, export=name, partition=request.leased)
             self.marks = marks_of(request, services.ledger)
             self.streams, self.totals = split_totals(self._stack.enter_context(snapshot()).streams)
             passing("query_open")
@@ -234,6 +249,7 @@ class OpenExport:
             started_at=self._started,
             export_id=self.export_id,
             formats=",".join(_formats(request)),
+            last_partition=request.last_partition,
             **values,
         )
 

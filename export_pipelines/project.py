@@ -14,7 +14,7 @@ from export_pipelines.registry import SOURCES, STORES, resolve
 from export_pipelines.settings import Settings, load_settings
 from export_pipelines.spec.load import SpecSet, load_specs
 from export_pipelines.spec.resolved import ResolvedExport
-from export_pipelines.timing.partitions import window_of
+from export_pipelines.timing.partitions import Window, window_of
 
 if TYPE_CHECKING:  # these import pyarrow or SQLAlchemy, which most commands of the CLI do without
     import pyarrow as pa
@@ -111,15 +111,25 @@ class Project:
         run_id: str,
         scheduled_at: datetime | None = None,
         row_limit: int | None = None,
+        last_partition: str | None = None,
+        shared_run: bool = False,
     ) -> Request:
-        """A request for one partition of the export of this name, created now. Raises SpecError."""
+        """A request for one partition of the export of this name, created now. Raises SpecError.
+
+        With `last_partition`, for all from `partition` to that one, combined; `shared_run` is of the request.
+        """
         from export_pipelines.opening import Request
 
         export = self.export(name)
+        windows = [
+            window_of(export.spec.partition, key, export.timezone) for key in (partition, last_partition or partition)
+        ]
         return Request(
             export=export,
-            window=window_of(export.spec.partition, partition, export.timezone),
+            window=Window(windows[0].start, windows[-1].end),
             partition=partition,
+            last_partition=last_partition,
+            shared_run=shared_run,
             run_id=run_id,
             created_at=datetime.now(UTC),
             scheduled_at=scheduled_at,

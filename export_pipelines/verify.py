@@ -80,6 +80,12 @@ def reread(store: Store, row: ArtifactRow) -> CheckResult:
     return CheckResult(name="reread", dataset=None, passed=passed, blocking=True, message=message, values=values)
 
 
+def not_as_written() -> CheckResult:
+    """What `reread` had found of an artifact that it spoiled."""
+    message = "the published files were read again and are not as written"
+    return CheckResult(name="reread", dataset=None, passed=False, blocking=True, message=message)
+
+
 def manifests(store: Store, paths: Iterable[str]) -> Iterator[tuple[ArtifactRow | None, str, ExportError | None]]:
     """The manifests among the paths: as an artifact, or None with the error that reading it gave; and the path."""
     for path in paths:

@@ -79,7 +79,7 @@ def _change(evidence: Evidence, limit: float) -> Verdict:
     before = earlier.rows.get(evidence.dataset) if earlier else None
     if earlier is None or before is None:
         return Verdict(True, f"{counted(rows, 'row')}; {NOTHING_EARLIER}")
-    values: Values = {"earlier_rows": before, "earlier_partition": earlier.partition}
+    values: Values = {"earlier_rows": before, "earlier_partition": earlier.span}
     change = f"rows {before:,} -> {rows:,}"
     percent = 0.0 if rows == before else math.inf
     if before:
@@ -87,8 +87,8 @@ def _change(evidence: Evidence, limit: float) -> Verdict:
         values["change_percent"] = round(percent, 2)
         change += f" ({f'{percent:+,.1f}'.removesuffix('.0')} %)"
     if abs(percent) > limit:
-        return Verdict(False, f"{change}, more than {limit:g} % from partition {earlier.partition}", values)
-    return Verdict(True, f"{change} from partition {earlier.partition}", values)
+        return Verdict(False, f"{change}, more than {limit:g} % from partition {earlier.span}", values)
+    return Verdict(True, f"{change} from partition {earlier.span}", values)
 
 
 def _columns(evidence: Evidence) -> Verdict:
@@ -98,7 +98,7 @@ def _columns(evidence: Evidence) -> Verdict:
     if evidence.earlier is None or earlier is None:
         return Verdict(True, NOTHING_EARLIER, values)
     before = [(column.name, column.type) for column in earlier]
-    partition = evidence.earlier.partition
+    partition = evidence.earlier.span
     values |= {"earlier_columns": len(before), "earlier_partition": partition}
     grown = evidence.checks.columns == "may_grow" and now[: len(before)] == before
     if now == before or grown:

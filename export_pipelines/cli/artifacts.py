@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from export_pipelines.cli.app import App, json_option
+from export_pipelines.spec.naming import span_of
 from export_pipelines.text import counted, duration, moment, printable, size
 
 
@@ -66,7 +67,7 @@ def _show_table(app: App, found: list[dict[str, Any]]) -> None:
         result.add_row(
             entry["artifact_id"][:8],
             entry["export"],
-            entry["partition"],
+            span(entry),
             moment(entry["created_at"], timezone_of(app, entry["export"])),
             f"{entry['rows']:,}",
             size(entry["bytes"]),
@@ -86,7 +87,7 @@ def _show_deleted(app: App, found: list[dict[str, Any]]) -> None:
         result.add_row(
             entry["artifact_id"][:8],
             entry["export"],
-            entry["partition"],
+            span(entry),
             moment(deletion["at"], timezone_of(app, entry["export"])),
             printable(deletion["by"]),
             f"{entry['rows']:,}",
@@ -102,6 +103,11 @@ def _mark(entry: dict[str, Any]) -> str:
     if not entry["good"]:
         return "bad"
     return "warning" if any(not check["passed"] for check in entry["checks"]) else ""
+
+
+def span(entry: dict[str, Any]) -> str:
+    """The partition of an artifact or attempt as JSON has it, or the first and the last one that it combines."""
+    return span_of(entry["partition"], entry["last_partition"])
 
 
 def show_checks(checks: list[dict[str, Any]], *, stderr: bool = False) -> None:
@@ -133,7 +139,7 @@ def show_files(entry: dict[str, Any], timezone: str) -> None:
 
     out = console()
     created = moment(entry["created_at"], timezone)
-    heading = f"{entry['export']} {entry['partition']}, artifact {entry['artifact_id'][:8]}, {created}"
+    heading = f"{entry['export']} {span(entry)}, artifact {entry['artifact_id'][:8]}, {created}"
     out.print(heading + correction(entry), style="bold")
     limited = "" if entry["row_limit"] is None else f" (--limit {entry['row_limit']})"
     speed = "" if entry["rows_per_second"] is None else f" ({entry['rows_per_second']:,.0f} rows/s)"

@@ -76,5 +76,5 @@ def _figures(found: Health) -> str:
             parts.append(f"{number:,} {word}")
     last = found.last_run
     if last is not None:
-        parts.append(f"last run {last.export} {last.partition} at {moment(last.started_at)}: {last.state}")
+        parts.append(f"last run {last.export} {last.span} at {moment(last.started_at)}: {last.state}")
     return ", ".join(parts) + "."

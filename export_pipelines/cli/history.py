@@ -48,7 +48,7 @@ def _show(app: App, found: list[RunRow], *, more: bool, failed: bool) -> None:
         result.add_row(
             moment(row.started_at, timezone_of(app, row.export)),
             row.export,
-            row.partition,
+            row.span,
             row.state,
             "-" if row.seconds is None else duration(row.seconds),
             "-" if row.rows is None else f"{row.rows:,}",

@@ -7,8 +7,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from export_pipelines.errors import SpecError
+from export_pipelines.spec.naming import ends_of
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.text import moment
+from export_pipelines.timing.combining import Span, spans
 from export_pipelines.timing.partitions import Window, first_key, keys_between, last_complete, window_of
 
 
@@ -36,6 +38,27 @@ def between(export: ResolvedExport, first: str, last: str | None, now: datetime)
     if not keys:
         raise SpecError(f"there is no partition from {first} to {last}", hint="Give the earlier one first")
     return keys
+
+
+def which(export: ResolvedExport, *, partition: str | None, first: str | None, last: str | None, now: datetime) -> Span:
+    """The partitions that options name: one, by default the last complete one, or several; not yet combined.
+
+    `partition` may be several that are combined, `2026-01-01--2026-01-31`. Raises SpecError.
+    """
+    if partition is not None and (ends := ends_of(partition))[0] != ends[1]:
+        first, last = ends
+    if first is None:
+        keys = [partition or latest(export, now)]
+        window(export, keys[0])
+    else:
+        keys = between(export, first, last, now)
+    return Span(tuple(keys), Window(window(export, keys[0]).start, window(export, keys[-1]).end))
+
+
+def combined(export: ResolvedExport, asked: Span) -> list[Span]:
+    """What each artifact holds of them."""
+    kind, combine = export.spec.partition, export.spec.combine
+    return list(spans(kind, combine, asked.first, asked.keys[-1], export.timezone))
 
 
 def require_complete(export: ResolvedExport, keys: Sequence[str], now: datetime, *, allow_incomplete: bool) -> None:

@@ -33,10 +33,11 @@ def answer(app: App, row: ArtifactRow, sentence: str) -> None:
         "artifact_id": manifest.artifact_id,
         "export": manifest.export,
         "partition": manifest.partition,
+        "last_partition": manifest.last_partition,
         "pins": [
             {name: getattr(pin, name) for name in _SHOWN}
             for pin in of_artifact(app.project.ledger, manifest.artifact_id)
         ],
     }
-    what = f"{manifest.export} {manifest.partition}, artifact {manifest.artifact_id[:8]}"
+    what = f"{manifest.export} {manifest.span}, artifact {manifest.artifact_id[:8]}"
     app.answer(document, lambda: click.echo(f"{what}: {sentence}"))

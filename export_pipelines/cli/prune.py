@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from export_pipelines.retention.plan import Deletion, Plan
     from export_pipelines.retention.report import Outcome
 
-_FIELDS = ("artifact_id", "export", "partition", "window_start", "window_end", "created_at", "store", "bytes", "good")
+_FIELDS = (
+    "artifact_id", "export", "partition", "last_partition", "window_start", "window_end", "created_at", "store",
+    "bytes", "good",
+)  # fmt: skip
 
 
 @click.command()
@@ -62,7 +65,7 @@ def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
         "notes": plan.notes,
         "deleted": [
             {"artifact_id": row.artifact_id, "export": row.export, "partition": row.partition, "bytes": row.bytes}
-            | {"archived": row.sealed}
+            | {"last_partition": row.last_partition, "archived": row.sealed}
             for row in outcome.deleted
         ],
         "deleted_bytes": outcome.bytes,
@@ -94,7 +97,7 @@ def _show_plan(app: App, plan: Plan) -> None:
         timezone = timezone_of(app, export)
         for item, decision, why in entries:
             ended = day(item.window_end, timezone)
-            cells = (item.artifact_id[:8], printable(export), item.partition, ended, size(item.bytes))
+            cells = (item.artifact_id[:8], printable(export), item.span, ended, size(item.bytes))
             result.add_row(decision, *cells, printable(why))
     show_table(result, dispensable=("Ended", "Size"), wide="Why")
     archived = [gone for gone in plan.delete if gone.archive]
@@ -115,7 +118,7 @@ def _show(app: App, outcome: Outcome) -> None:
         result = table("Deleted", "Export", "Partition", ">Size", "Archive", "Why")
         for row in outcome.deleted:
             archive = row.archive_store if row.archive_store and row.sealed else "-"
-            cells = (row.artifact_id[:8], printable(row.export), row.partition, size(row.bytes), archive)
+            cells = (row.artifact_id[:8], printable(row.export), row.span, size(row.bytes), archive)
             result.add_row(*cells, printable(row.why))
         show_table(result, dispensable=("Size",), wide="Why")
         click.echo("")

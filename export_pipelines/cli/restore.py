@@ -27,6 +27,6 @@ def command(app: App, artifact: str, no_pin: bool) -> None:
     manifest = row.manifest
     document = {**view(row, app.locations), "pinned": not no_pin}
     where = app.locations.uri(row.store, row.directory or row.manifest_path)
-    what = f"{manifest.export} {manifest.partition}, artifact {manifest.artifact_id[:8]}"
+    what = f"{manifest.export} {manifest.span}, artifact {manifest.artifact_id[:8]}"
     pinned = "" if no_pin else f", and pinned: exports unpin {manifest.artifact_id[:8]} lets its policy decide again"
     app.answer(document, lambda: click.echo(f"{what}: restored to {where}{pinned}"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from export_pipelines.ledger.artifacts import ArtifactRow
     from export_pipelines.spec.resolved import ResolvedExport
     from export_pipelines.storage.manifest import CheckResult
+    from export_pipelines.timing.combining import Span
 
 
 @click.command()
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -> None:
-    """Produce and publish one partition of export NAME, or all from --from to --to.
+    """Produce and publish one partition of export NAME, or all from --from to --to, those of a period in one artifact
+    where the spec says `combine`.
 
     Nothing runs while any spec file has mistakes. After a partition fails, the following ones are still produced, and
     the exit code is 1, as it is where a blocking check failed. Ctrl-C stops cleanly: nothing of the current partition
@@ -38,17 +40,18 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
 
     app: App = ctx.obj
     export = app.strict_project().export(name)
-    keys = _partitions(app, export, **which)
+    wanted = {span.name: span for span in _spans(app, export, **which)}
+    keys = list(wanted)
     run_ids = {key: str(uuid.uuid4()) for key in keys}
     results: list[dict[str, Any]] = []
     code = 0
     try:
         with stoppable():
             for key in keys:
-                results.append(_produce(app, export, key, run_id=run_ids[key], limit=limit))
+                results.append(_produce(app, export, wanted[key], run_id=run_ids[key], limit=limit))
                 _show_result(app, export, results[-1])
     except Stopped as stop:
-        results += _published(app, run_ids, keys[len(results) :][:1])
+        results += _published(app, run_ids, list(wanted.values())[len(results) :][:1])
         rest = keys[len(results) :]
         app.say(
             f"{stop}: " + (f"nothing of partition {rest[0]} was published" if rest else "all was done"), style="yellow"
@@ -58,33 +61,30 @@ def command(ctx: click.Context, /, name: str, limit: int | None, **which: Any) -
     ctx.exit(code or int(any(result["state"] == "failed" or _blocked(result) for result in results)))
 
 
-def _partitions(
+def _spans(
     app: App, export: ResolvedExport, *, partition: str | None, first: str | None, last: str | None, **rest: bool
-) -> list[str]:
-    """The keys that the options name, checked."""
-    from export_pipelines.cli.partitions import between, latest, require_complete, window
+) -> list[Span]:
+    """What the options name, checked, as it is to be published."""
+    from export_pipelines.cli.partitions import combined, require_complete, which
 
     if partition and (first or last):
         raise click.UsageError("Give either --partition, or --from and --to.")
     if last and not first:
         raise click.UsageError("--to needs --from.")
-    if first:
-        keys = between(export, first, last, app.now)
-    else:
-        keys = [partition or latest(export, app.now)]
-        window(export, keys[0])
-    require_complete(export, keys, app.now, **rest)
-    return keys
+    asked = which(export, partition=partition, first=first, last=last, now=app.now)
+    require_complete(export, asked.keys, app.now, **rest)
+    return combined(export, asked)
 
 
-def _produce(app: App, export: ResolvedExport, partition: str, *, run_id: str, limit: int | None) -> dict[str, Any]:
-    """Publish one partition and say what happened; an error is part of the result."""
+def _produce(app: App, export: ResolvedExport, span: Span, *, run_id: str, limit: int | None) -> dict[str, Any]:
+    """Publish one artifact and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
 
-    result: dict[str, Any] = {"partition": partition, "state": "failed", "artifact": None, "reason": None, "checks": []}
+    result: dict[str, Any] = {"partition": span.first, "last_partition": span.last, "state": "failed"}
+    result |= {"artifact": None, "reason": None, "checks": []}
     try:
-        request = app.project.request(export.name, partition, run_id=run_id, row_limit=limit)
-        with counting_rows(f"{export.name} {partition}") as on_rows:
+        request = app.project.request(export.name, span.first, last_partition=span.last, run_id=run_id, row_limit=limit)
+        with counting_rows(f"{export.name} {span.name}") as on_rows:
             published = app.project.run(request, on_rows=on_rows)
     except ConditionSkip as skip:
         return {**result, "state": "skipped", "reason": str(skip)}
@@ -93,12 +93,15 @@ def _produce(app: App, export: ResolvedExport, partition: str, *, run_id: str, l
     return {**result, **_view(app, published.row, published.checks)}
 
 
-def _published(app: App, run_ids: dict[str, str], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Those of the partitions that were published although a signal came at that moment."""
+def _published(app: App, run_ids: dict[str, str], spans: Sequence[Span]) -> list[dict[str, Any]]:
+    """Those that were published although a signal came at that moment."""
     from export_pipelines.ledger.artifacts import find
 
-    rows = [(key, row) for key in keys for row in find(app.project.ledger, run_id=run_ids[key])]
-    return [{"partition": key, "reason": None, **_view(app, row, row.manifest.checks)} for key, row in rows]
+    rows = [(span, row) for span in spans for row in find(app.project.ledger, run_id=run_ids[span.name])]
+    return [
+        {"partition": span.first, "last_partition": span.last, "reason": None} | _view(app, row, row.manifest.checks)
+        for span, row in rows
+    ]
 
 
 def _view(app: App, row: ArtifactRow, found: Sequence[CheckResult]) -> dict[str, Any]:
@@ -125,7 +128,9 @@ def _show_result(app: App, export: ResolvedExport, result: dict[str, Any]) -> No
 
 def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str]) -> None:
     """The document, or one sentence if there were several partitions."""
-    counts = {state: [r["partition"] for r in results if r["state"] == state] for state in _STATES}
+    from export_pipelines.cli.artifacts import span
+
+    counts = {state: [span(r) for r in results if r["state"] == state] for state in _STATES}
     numbers = {state: len(partitions) for state, partitions in counts.items()}
     document = {"export": name, **numbers, "not_run": keys[len(results) :], "results": results}
 
@@ -133,9 +138,10 @@ def _conclude(app: App, name: str, results: list[dict[str, Any]], keys: list[str
         if len(keys) > 1:
             parts = [f"{len(partitions):,} {state}" for state, partitions in counts.items() if partitions]
             failed = f". Failed: {', '.join(counts['failed'])}" if counts["failed"] else ""
-            blocked = [result["partition"] for result in results if _blocked(result)]
+            blocked = [span(result) for result in results if _blocked(result)]
             failed += f". Blocking checks failed: {', '.join(blocked)}" if blocked else ""
-            app.say(f"{counted(len(keys), 'partition')}: {', '.join(parts) or 'none produced'}{failed}")
+            what = "artifact" if any(result["last_partition"] for result in results) else "partition"
+            app.say(f"{counted(len(keys), what)}: {', '.join(parts) or 'none produced'}{failed}")
 
     app.answer(document, _show)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export_pipelines.cli.app import App, json_option
+from export_pipelines.spec.naming import span_of
 from export_pipelines.text import counted, moment
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _facts(export: ResolvedExport, document: dict[str, Any]) -> dict[str, str]:
         "Schedule": _schedule(export),
         "Paused": _paused(document["paused"], export.timezone),
         "After": _after(export),
-        "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}",
+        "Partitions": f"{spec.partition}, from {spec.start}, {export.timezone}" + _combined(export),
         "Source": f"{spec.source}: {export.connection.url}",
         "Reads": ", ".join(tables),
         "Formats": ", ".join(_format(entry) for entry in document["spec"]["formats"]),
@@ -147,7 +148,8 @@ def _no_rows(spec: ExportSpec) -> str:
 def _published(last: dict[str, Any] | None, timezone: str) -> str:
     from export_pipelines.cli.artifacts import correction
 
-    return f"{last['partition']} at {moment(last['created_at'], timezone)}{correction(last)}" if last else "never"
+    where = span_of(last["partition"], last["last_partition"]) if last else ""
+    return f"{where} at {moment(last['created_at'], timezone)}{correction(last)}" if last else "never"
 
 
 def _last_run(run: dict[str, Any] | None, timezone: str) -> str:
@@ -174,6 +176,10 @@ def _after(export: ResolvedExport) -> str:
     names = listed([*after.exports, *(f"asset {path}" for path in after.assets)])
     then = {"skip": "is left out", "run": "runs all the same", "fail": "is given up"}[after.otherwise]
     return f"{names}; waits {counted(after.deadline_minutes, 'minute')} at most, then it {then}"
+
+
+def _combined(export: ResolvedExport) -> str:
+    return f"; those of a {export.spec.combine} combined where a run has several" if export.spec.combine else ""
 
 
 def _paused(pause: dict[str, Any] | None, timezone: str) -> str:

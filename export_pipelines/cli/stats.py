@@ -134,5 +134,5 @@ def _show_slowest(app: App, longest: Iterable[RunRow]) -> None:
     for row in longest:
         started = moment(row.started_at, timezone_of(app, row.export))
         took = "-" if row.seconds is None else duration(row.seconds)
-        result.add_row(printable(row.export), row.partition, started, took, f"{row.rows or 0:,}")
+        result.add_row(printable(row.export), row.span, started, took, f"{row.rows or 0:,}")
     show_table(result, dispensable=("Started",), wide="Export", folded=False)

@@ -85,14 +85,15 @@ def _stores(app: App) -> list[dict[str, Any]]:
 
 
 def _show(app: App, document: dict[str, Any]) -> None:
+    from export_pipelines.cli.artifacts import span
     from export_pipelines.cli.output import console
 
     out = console()
     _show_schedules(document["schedules"])
     for run in document["running"]:
-        out.print(f"\nRunning: {run['export']} {run['partition']} since {_when(app, run)}")
+        out.print(f"\nRunning: {run['export']} {span(run)} since {_when(app, run)}")
     for run in document["failed"]:
-        out.print(f"\nFailed: {run['export']} {run['partition']}, {_when(app, run)}", style="bold red")
+        out.print(f"\nFailed: {run['export']} {span(run)}, {_when(app, run)}", style="bold red")
         out.print(f"  {_reason(run)}")
     if not document["failed"]:
         ran = any(schedule["last_run_at"] for schedule in document["schedules"])

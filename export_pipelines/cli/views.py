@@ -28,6 +28,7 @@ def artifact(row: ArtifactRow, locations: Locations) -> dict[str, Any]:
         "artifact_id": manifest.artifact_id,
         "export": manifest.export,
         "partition": manifest.partition,
+        "last_partition": manifest.last_partition,
         "window_start": manifest.window.start,
         "window_end": manifest.window.end,
         "scheduled_at": manifest.scheduled_at,

@@ -27,7 +27,10 @@ _MOST_ERRORS = 20  # in one store: a server that answers now and then would cost
 
 @dataclass(frozen=True)
 class Seen:
-    """One artifact or archive that was read. `findings` is empty if it is as it was written."""
+    """One artifact or archive that was read. `findings` is empty if it is as it was written.
+
+    `partition` holds the first and the last one where an artifact combines several: `2026-01-01--2026-01-31`.
+    """
 
     item: Unread
     export: str
@@ -152,7 +155,7 @@ class _Work:
         self.found.bytes += report.bytes
         manifest = row.manifest if isinstance(row, ArtifactRow) else None
         export = row.manifest.export if isinstance(row, ArtifactRow) else row.export
-        self._seen.append(Seen(item, export, manifest.partition if manifest else None, report.problems))
+        self._seen.append(Seen(item, export, manifest.span if manifest else None, report.problems))
         return True
 
     @property

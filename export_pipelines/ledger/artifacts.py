@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from export_pipelines.errors import SpecError
+from export_pipelines.ledger.coverage import of_span
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import artifacts
 from export_pipelines.storage.base import Store
@@ -122,25 +123,35 @@ def find(
     deleted: bool = False,
     limit: int | None = None,
 ) -> list[ArtifactRow]:
-    """Registered artifacts, newest first: those whose files are there, or those whose files were deleted."""
+    """Registered artifacts, newest first: those whose files are there, or those whose files were deleted.
+
+    Those of a partition are its own and those that combine it with others; those of several,
+    `2026-01-01--2026-01-31`, combine exactly these.
+    """
     c = artifacts.c
     query = select(artifacts).where(c.deleted_at.is_not(None) if deleted else c.deleted_at.is_(None))
     query = query.order_by(c.created_at.desc(), c.artifact_id)
-    for column, value in (("export", export), ("partition", partition), ("run_id", run_id)):
+    for column, value in (("export", export), ("run_id", run_id)):
         if value is not None:
             query = query.where(artifacts.c[column] == value)
+    if partition is not None:
+        query = query.where(of_span(artifacts, partition))
     with ledger.read() as connection:
         return [_artifact(row) for row in connection.execute(query.limit(limit))]
 
 
-def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) -> ArtifactRow | None:
+def last_good(
+    ledger: Ledger, export: str, *, before: datetime | None = None, combined: bool | None = None
+) -> ArtifactRow | None:
     """The newest complete artifact without a failed blocking check, of the latest partition that has one.
 
-    Its files may have been deleted since. With `before`, only of partitions whose windows begin before that instant.
-    None if there is none.
+    Its files may have been deleted since. With `before`, only of partitions whose windows begin before that instant;
+    with `combined`, only those that combine several partitions, or none of these. None if there is none.
     """
     c = artifacts.c
     query = select(artifacts).where(c.export == export, c.good, c.row_limit.is_(None))
+    if combined is not None:
+        query = query.where(c.last_partition.is_not(None) if combined else c.last_partition.is_(None))
     if before is not None:
         query = query.where(c.window_start < before)
     latest = query.order_by(c.window_start.desc(), c.created_at.desc(), c.artifact_id).limit(1)
@@ -149,17 +160,16 @@ def last_good(ledger: Ledger, export: str, *, before: datetime | None = None) ->
         return _artifact(row) if row else None
 
 
-def replaced(ledger: Ledger, export: str, partition: str, *, last_partition: str | None = None) -> str | None:
-    """The id of the newest complete artifact of the partition, which a new one corrects; None if there is none.
+def replaced(ledger: Ledger, export: str, span: str) -> str | None:
+    """The id of the newest complete artifact that a new one of this partition corrects; None if there is none.
 
-    It may be bad, and its files may have been deleted since. `last_partition` is that of an artifact that combines
-    several. For the holder of the partition's lease only.
+    It may combine the partition with others, be bad, and its files may have been deleted since. Of several that are
+    combined (`2026-01-01--2026-01-31`), one that combines exactly these. For the holder of the lease only.
     """
     c = artifacts.c
-    same = (c.export == export, c.partition == partition, c.last_partition.is_not_distinct_from(last_partition))
-    query = select(c.artifact_id).where(*same, c.row_limit.is_(None)).order_by(c.created_at.desc(), c.artifact_id)
+    query = select(c.artifact_id).where(c.export == export, of_span(artifacts, span), c.row_limit.is_(None))
     with ledger.read() as connection:
-        return connection.execute(query.limit(1)).scalar()
+        return connection.execute(query.order_by(c.created_at.desc(), c.artifact_id).limit(1)).scalar()
 
 
 def get(ledger: Ledger, artifact_id: str) -> ArtifactRow:
@@ -188,12 +198,11 @@ def by_id(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, ArtifactRow]
 
 
 def newest_partitions(ledger: Ledger) -> dict[str, str]:
-    """Export -> the key of the latest partition, by its window, that has an artifact."""
+    """Export -> the key of the latest partition, by the end of its window, that has an artifact."""
     c = artifacts.c
-    newest = select(c.export, func.max(c.window_start).label("start")).group_by(c.export).subquery()
-    query = select(c.export, c.partition).join(
-        newest, (c.export == newest.c.export) & (c.window_start == newest.c.start)
-    )
+    newest = select(c.export, func.max(c.window_end).label("end")).group_by(c.export).subquery()
+    last = func.coalesce(c.last_partition, c.partition).label("partition")
+    query = select(c.export, last).join(newest, (c.export == newest.c.export) & (c.window_end == newest.c.end))
     with ledger.read() as connection:
         return {row.export: row.partition for row in connection.execute(query.distinct())}
 

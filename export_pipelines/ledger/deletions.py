@@ -18,6 +18,7 @@ from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import archives as archive_table
 from export_pipelines.ledger.tables import artifacts as artifact_table
 from export_pipelines.ledger.tables import deletions
+from export_pipelines.spec.naming import span_of
 from export_pipelines.storage.archive_index import ArchiveIndex
 
 Outcome = Literal["deleted", "kept"]
@@ -63,9 +64,15 @@ class DeletionRow:
     restored_by: str | None
     export: str
     partition: str
+    last_partition: str | None
     bytes: int
     store: str
     sealed: bool
+
+    @property
+    def span(self) -> str:
+        """Its partition, or the first and the last one that it combines: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
 
     @property
     def cleared(self) -> bool:
@@ -185,7 +192,7 @@ def _rows() -> Any:
     joined = deletions.join(artifact_table, c.artifact_id == deletions.c.artifact_id).outerjoin(
         archive_table, archive_table.c.archive_id == deletions.c.archive_id
     )
-    return select(deletions, c.export, c.partition, c.bytes, c.store, sealed).select_from(joined)
+    return select(deletions, c.export, c.partition, c.last_partition, c.bytes, c.store, sealed).select_from(joined)
 
 
 def _find(ledger: Ledger, query: Any) -> list[DeletionRow]:

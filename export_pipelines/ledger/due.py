@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, text, update
 
 from export_pipelines.errors import SpecError
+from export_pipelines.ledger.coverage import combining, own
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, artifacts, due, runs
 
@@ -236,19 +237,19 @@ def is_published() -> ColumnElement[bool]:
 
 
 def is_empty() -> ColumnElement[bool]:
-    """Whether a run of the row's partition skipped it after its tick, by a condition of its spec."""
-    return exists().where(_skips())
+    """Whether a run of the row's partition, or of several with it, skipped it after its tick by a condition."""
+    return or_(*(exists().where(skips) for skips in _skips()))
 
 
-def _skips() -> ColumnElement[bool]:
-    c = runs.c
-    same = and_(c.export == due.c.export, c.partition == due.c.partition, c.state == "skipped")
-    return and_(same, c.started_at >= due.c.tick)
+def _skips() -> tuple[ColumnElement[bool], ...]:
+    after = and_(runs.c.state == "skipped", runs.c.started_at >= due.c.tick)
+    row = (runs, due.c.export, due.c.partition)
+    return and_(own(*row), after), and_(combining(*row), after)
 
 
 def _why() -> ColumnElement[Any]:
     """The reason of the last such run."""
-    last = select(runs.c.error).where(_skips()).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(1)
+    last = select(runs.c.error).where(or_(*_skips())).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(1)
     return last.correlate(due).scalar_subquery()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, String, cast, select
 
 from export_pipelines.ledger.pins import held_until, pinned
 from export_pipelines.ledger.tables import artifacts
+from export_pipelines.spec.naming import span_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class Item:
     """Whether it still waits for a delivery."""
     unknown: str = ""
     """Why nothing may be concluded about it, or nothing."""
+    last_partition: str | None = None
+    """Where it combines several partitions: the last of them."""
+
+    @property
+    def span(self) -> str:
+        """Its partition, or the first and the last one that it combines: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
 
 
 def inventory(connection: Connection, *, exports: Collection[str] | None = None) -> list[Item]:
@@ -42,6 +50,7 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     instants = [cast(column, String) for column in (c.window_start, c.window_end, c.created_at)]
     good = c.good & c.damaged_at.is_(None)
     query = select(c.artifact_id, c.export, c.partition, *instants, c.bytes, c.store, good, c.row_limit)
+    query = query.add_columns(c.last_partition)
     query = query.where(c.deleted_at.is_(None))
     if exports is not None:
         query = query.where(c.export.in_(exports))
@@ -51,8 +60,9 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
             *(key, name, partition, _instant(start), _instant(end), _instant(created), octets, store, good, limit),
             pinned=key in pins,
             held_until=holds.get(key),
+            last_partition=last,
         )
-        for key, name, partition, start, end, created, octets, store, good, limit in connection.execute(query)
+        for key, name, partition, start, end, created, octets, store, good, limit, last in connection.execute(query)
     ]
 
 

@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, text, true, union, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, text, true, update
 
 from export_pipelines.crash import passing
 from export_pipelines.errors import LeaseHeldError, LeaseLostError, TransientError
 from export_pipelines.ledger.heart import beating
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
 from export_pipelines.ledger.ledger import Ledger
-from export_pipelines.ledger.tables import leases, runs
+from export_pipelines.ledger.tables import leases
 from export_pipelines.spec.naming import safe_partition
 
 WHOLE = "*"
 """In place of a partition: the whole export. Nobody else can have the lease of any of its partitions meanwhile."""
 
+_WHOLE_SEGMENT = "_whole"  # no partition is called so
 _POLL_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
@@ -197,12 +198,22 @@ def _as_read(row: Row[Any]) -> tuple[ColumnElement[bool], ...]:
 
 
 def partition_of(ledger: Ledger, export: str, segment: str) -> str | None:
-    """The partition that has this name in paths, of those that anybody ever had the lease of; None if there is none.
-
-    Who had the lease of the whole export worked on the partition of its attempt.
-    """
-    tables = (leases, runs)
-    query = union(*(select(t.c.partition).where(t.c.export == export, t.c.partition != WHOLE) for t in tables))
+    """The partition, or WHOLE, that has this name in paths, of those that anybody ever had the lease of; or None."""
+    query = select(leases.c.partition).where(leases.c.export == export)
     with ledger.read() as connection:
         found = connection.execute(query).scalars()
-        return next((partition for partition in found if safe_partition(partition) == segment), None)
+        return next((partition for partition in found if _segment(partition) == segment), None)
+
+
+def leased(partition: str, last_partition: str | None) -> str:
+    """What whoever publishes these partitions has the lease of: the WHOLE export if they are several."""
+    return partition if last_partition is None else WHOLE
+
+
+def scope_of(export: str, partition: str) -> str:
+    """`export/partition` as path segments: what a lease and a staging directory belong to; also of the WHOLE export."""
+    return f"{export}/{_segment(partition)}"
+
+
+def _segment(partition: str) -> str:
+    return _WHOLE_SEGMENT if partition == WHOLE else safe_partition(partition)

@@ -29,6 +29,8 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "alter table export_artifacts add column last_partition varchar(63)",
         "alter table export_artifacts add column corrects varchar(32)",
         "create index export_artifacts_combined on export_artifacts (export, last_partition)",
+        "alter table export_runs add column last_partition varchar(63)",
+        "create index export_runs_combined on export_runs (export, last_partition)",
     ),
 }
 """Version -> the statements that make the next one of it, valid on SQLite and PostgreSQL."""

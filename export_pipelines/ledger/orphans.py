@@ -6,13 +6,15 @@ from sqlalchemy import Connection
 
 from export_pipelines.ledger import artifacts, runs
 from export_pipelines.ledger.artifacts import ArtifactRow, open_artifact
+from export_pipelines.ledger.leases import WHOLE
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.storage.base import Store
 
 
-def register_orphans(ledger: Ledger, store: Store, *, export: str, partition: str | None) -> None:
-    """Register those of one partition, or of all where that is None. For the holder of such a lease only."""
-    orphans = runs.unsettled(ledger, export=export, partition=partition, store=store.name)
+def register_orphans(ledger: Ledger, store: Store, *, export: str, partition: str) -> None:
+    """Register those of one partition, or of the WHOLE export. For the holder of its lease only."""
+    one = None if partition == WHOLE else partition
+    orphans = runs.unsettled(ledger, export=export, partition=one, store=store.name)
     for number, path in orphans.items():
         row = find_announced(store, path)
         with ledger.write() as connection:

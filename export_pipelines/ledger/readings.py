@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Select, String, Table, cast, f
 from export_pipelines.errors import DamagedArtifactError
 from export_pipelines.ledger.archives import ArchiveRow
 from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.ledger.coverage import of_span, within
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import archives, artifacts, deletions, events
+from export_pipelines.spec.naming import span_of
 from export_pipelines.storage.manifest import parse_manifest
 
 What = Literal["artifact", "archive"]
@@ -58,24 +60,30 @@ def newest(ledger: Ledger, exports: Iterable[str], *, partition: str | None = No
     c = artifacts.c
     query = _live("artifact").order_by(c.created_at.desc(), c.artifact_id).limit(1)
     if partition is not None:
-        query = query.where(c.partition == partition)
+        query = query.where(of_span(artifacts, partition))
     with ledger.read() as connection:
         return [item for name in exports for item in _items(connection, "artifact", query.where(c.export == name))]
 
 
-def had_damage(ledger: Ledger, export: str, partition: str) -> bool:
+def had_damage(ledger: Ledger, export: str, partition: str, last_partition: str | None = None) -> bool:
     """Whether an artifact of the partition, published now or earlier, is damaged or once was and was notified.
 
-    Where the partition has one artifact that is sound, as most have, this reads one row by its index.
+    With `last_partition`, of any from `partition` to that one. Where the partition has one artifact that is sound, as
+    most have, this reads one row by its index.
     """
-    c = artifacts.c
-    query = select(c.damaged_at).where(c.export == export, c.partition == partition)
+    concerned = within(artifacts, export, partition, last_partition or partition)
+    query = select(artifacts.c.damaged_at, artifacts.c.partition, artifacts.c.last_partition).where(concerned)
     with ledger.read() as connection:
-        found = connection.execute(query).scalars().all()
-        if any(found) or len(found) < 2:
-            return any(found)
-        told = _told.where(events.c.export == export, events.c.partition == partition)
-        return connection.execute(told.limit(1)).first() is not None
+        found = connection.execute(query).all()
+        damaged = any(row.damaged_at for row in found)
+        if damaged or len(found) < 2:
+            return damaged
+        spans = sorted({span_of(row.partition, row.last_partition) for row in found})
+        told = (
+            _told.where(events.c.export == export, events.c.partition.in_(spans[begin : begin + _CHUNK])).limit(1)
+            for begin in range(0, len(spans), _CHUNK)
+        )
+        return any(connection.execute(query).first() is not None for query in told)
 
 
 def notified(ledger: Ledger) -> set[tuple[str, str]]:
@@ -137,9 +145,10 @@ def integrity(ledger: Ledger, *, named: int = 3) -> Integrity:
             row = connection.execute(select(func.count(table.c.damaged_at), read_at).where(live)).one()
             numbers.append(row[0])
             oldest += [row[1]] if row[1] else []
-        first = select(c.export, c.partition).where(c.deleted_at.is_(None), c.damaged_at.is_not(None))
+        first = select(c.export, c.partition, c.last_partition).where(c.deleted_at.is_(None), c.damaged_at.is_not(None))
         first = first.order_by(c.damaged_at, c.artifact_id).limit(named)
-        names = [(row.export, row.partition) for row in connection.execute(first)] if numbers[0] else []
+        named_ = connection.execute(first).all() if numbers[0] else []
+        names = [(row.export, span_of(row.partition, row.last_partition)) for row in named_]
     return Integrity(numbers[0], numbers[1], names, min(oldest, default=None))
 
 

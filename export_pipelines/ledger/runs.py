@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import runs
+from export_pipelines.spec.naming import span_of
 from export_pipelines.storage.manifest import Manifest
 
 _CHUNK = 500
@@ -40,6 +41,13 @@ class RunRow:
     hint: str | None = None
     export_id: str | None = None
     formats: str | None = None
+    last_partition: str | None = None
+    """Where it combines several partitions: the last of them."""
+
+    @property
+    def span(self) -> str:
+        """Its partition, or the first and the last one that it combines: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
 
     @property
     def seconds(self) -> float | None:
@@ -47,14 +55,16 @@ class RunRow:
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
 
-def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: datetime, **identity: str) -> int:
-    """Record a new attempt and return its number; `identity` holds export_id and formats.
+def start(ledger: Ledger, *, run_id: str, export: str, partition: str, now: datetime, **identity: str | None) -> int:
+    """Record a new attempt and return its number; `identity` holds export_id, formats and last_partition.
 
     The caller holds the partition's lease: earlier attempts that still look running have died.
     """
-    unfinished = (runs.c.export == export, runs.c.partition == partition, runs.c.state == "running")
+    unfinished = (runs.c.export == export) & (runs.c.state == "running")
+    if identity.get("last_partition") is None:  # else the lease is that of the whole export
+        unfinished &= runs.c.partition == partition
     with ledger.write() as connection:
-        connection.execute(update(runs).where(*unfinished).values(state="died", finished_at=now))
+        connection.execute(update(runs).where(unfinished).values(state="died", finished_at=now))
         what = {"run_id": run_id, "export": export, "partition": partition, **identity}
         values = {**what, "state": "running", "started_at": now}
         number: int = connection.execute(runs.insert().values(values).returning(runs.c.id)).scalar_one()
@@ -71,7 +81,7 @@ def announce(ledger: Ledger, number: int, *, store: str, manifest_path: str) -> 
 def unsettled(ledger: Ledger, *, export: str, partition: str | None, store: str) -> dict[int, str]:
     """Attempts that announced an artifact and did not say that they published it: number -> path of its manifest.
 
-    Those of one partition, or of all where that is None.
+    Without `partition`, of the whole export.
     """
     c = runs.c
     query = select(c.id, c.manifest_path).where(c.export == export, c.store == store, c.manifest_path.is_not(None))
@@ -150,6 +160,15 @@ def last_by_run(ledger: Ledger, run_ids: Sequence[str]) -> dict[str, dict[str, R
             chosen = select(runs).where(runs.c.run_id.in_(run_ids[begin : begin + _CHUNK])).order_by(runs.c.id)
             for row in connection.execute(chosen):
                 found.setdefault(row.run_id, {})[row.export] = run_row(row)
+    return found
+
+
+def by_run(ledger: Ledger, run_id: str) -> dict[str, list[RunRow]]:
+    """Export -> its attempts in that run, in their order."""
+    found: dict[str, list[RunRow]] = {}
+    with ledger.read() as connection:
+        for row in connection.execute(select(runs).where(runs.c.run_id == run_id).order_by(runs.c.id)):
+            found.setdefault(row.export, []).append(run_row(row))
     return found
 
 

@@ -84,6 +84,7 @@ runs = Table(
     Column("run_id", String(64), nullable=False),
     Column("export", String(63), nullable=False),
     Column("partition", String(63), nullable=False),
+    Column("last_partition", String(63)),  # where it combines several: the last of them
     Column("state", String(16), nullable=False),  # running | published | skipped | failed | died
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -97,6 +98,7 @@ runs = Table(
     Column("export_id", String(32)),  # of this attempt; the artifact that it publishes has the same id
     Column("formats", String(200)),  # comma-separated
     Index("export_runs_by_partition", "export", "partition", "started_at"),
+    Index("export_runs_combined", "export", "last_partition"),
     Index("export_runs_by_time", "started_at"),
     Index("export_runs_by_run", "run_id"),
 )

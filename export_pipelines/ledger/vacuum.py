@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import totals
+from export_pipelines.ledger.coverage import same_span
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import (
     artifacts,
@@ -175,7 +176,7 @@ def _sweep_attempts(connection: Connection, numbers: Sequence[Any], limit: datet
     the partition stands. So does one that has announced files and was not settled yet.
     """
     c, later = runs.c, runs.alias()
-    repeated = exists().where(later.c.export == c.export, later.c.partition == c.partition, later.c.id > c.id)
+    repeated = exists().where(same_span(later, runs), later.c.id > c.id)
     superseded = or_(c.state.in_(_FAILED), repeated.where(later.c.state == c.state))
     settled = or_(c.manifest_path.is_(None), c.artifact_id.is_not(None))
     old = and_(c.id.in_(numbers), c.state != "running", c.finished_at < limit)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
+from export_pipelines.ledger.coverage import combining, own
 from export_pipelines.ledger.due import is_empty, is_published
 from export_pipelines.ledger.pauses import pauses_since
 from export_pipelines.ledger.tables import due, runs
@@ -38,9 +39,8 @@ def missing(project: Project, now: datetime) -> list[Missing]:
     allows. What was given up is not among it.
     """
     before = now - PATIENCE
-    working = exists().where(
-        runs.c.export == due.c.export, runs.c.partition == due.c.partition, runs.c.state == "running"
-    )
+    row = (runs, due.c.export, due.c.partition)
+    working = or_(*(exists().where(found(*row), runs.c.state == "running") for found in (own, combining)))
     open_ = select(due.c.export, func.count().label("number"), func.min(due.c.tick).label("tick")).where(
         due.c.state == "due", due.c.tick < before, ~is_published(), ~is_empty(), ~working, ~_is_waiting(project, now)
     )

@@ -10,6 +10,7 @@ from itertools import islice
 from sqlalchemy import Connection, select
 
 from export_pipelines.ledger import tables, watches
+from export_pipelines.ledger.coverage import of_span
 from export_pipelines.ledger.pauses import pauses_since
 from export_pipelines.ledger.tables import artifacts, runs
 from export_pipelines.notify.events import Sighting
@@ -104,10 +105,8 @@ def _done(connection: Connection, timing: Timing, partition: str) -> set[str]:
     """The timing's exports whose partition is published, or was skipped on purpose."""
     names = [export.name for export in timing.exports]
     due = tables.due
-    published = select(artifacts.c.export).where(artifacts.c.partition == partition, artifacts.c.export.in_(names))
-    empty = select(runs.c.export).where(
-        runs.c.partition == partition, runs.c.state == "skipped", runs.c.export.in_(names)
-    )
+    published = select(artifacts.c.export).where(of_span(artifacts, partition), artifacts.c.export.in_(names))
+    empty = select(runs.c.export).where(of_span(runs, partition), runs.c.state == "skipped", runs.c.export.in_(names))
     skipped = select(due.c.export).where(
         due.c.partition == partition, due.c.state == "skipped", due.c.export.in_(names)
     )

@@ -53,7 +53,7 @@ def _route(project: Project, connection: Connection, event: Event, now: datetime
         _escalate(connection, event, incident, rules, now)
     elif event.export and (open_ := incidents.current(connection, event.export)) and incidents.ends(event, open_):
         incidents.close(connection, open_, event.happened_at)
-        reached = (event.partition or "") > (open_.partition or "")
+        reached = incidents.reached(event) > incidents.last_of(open_.partition)
         missing = [open_.partition] if open_.partition and reached else []
         outcome = {"missing": missing, "artifact_id": event.details.get("artifact_id")}
         events.insert(connection, [_turn("recovered", open_, event, event.happened_at, **outcome)])

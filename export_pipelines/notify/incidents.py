@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select, update
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import incidents
 from export_pipelines.notify.message import Event
+from export_pipelines.spec.naming import ends_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,17 @@ def opens(event: Event) -> bool:
 def ends(event: Event, incident: Incident) -> bool:
     """Whether the event ends the incident: the partition that failed, or a later one, was produced afterwards."""
     produced = event.kind in ("succeeded", "skipped", "empty")
-    return produced and event.happened_at >= incident.last_at and (event.partition or "") >= (incident.partition or "")
+    return produced and event.happened_at >= incident.last_at and reached(event) >= last_of(incident.partition)
+
+
+def reached(event: Event) -> str:
+    """The latest partition that the event is about, of several that are combined the last; "" if it is about none."""
+    return last_of(event.partition)
+
+
+def last_of(partition: str | None) -> str:
+    """The partition, the last one of several that are combined, or ""."""
+    return ends_of(partition or "")[1]
 
 
 def current(connection: Connection, export: str) -> Incident | None:
@@ -72,7 +83,7 @@ def add_failure(connection: Connection, event: Event) -> Incident:
         row = connection.execute(incidents.insert().values(values).returning(*incidents.c)).one()
     else:
         values = {
-            "partition": max(open_.partition or "", event.partition or "") or None,
+            "partition": max(open_.partition or "", event.partition or "", key=last_of) or None,
             "last_at": max(open_.last_at, event.happened_at),
             "failures": open_.failures + failures,
         }

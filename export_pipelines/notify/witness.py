@@ -27,6 +27,7 @@ from export_pipelines.notify.facts import (
 from export_pipelines.notify.message import Event
 from export_pipelines.notify.moments import Moment
 from export_pipelines.project import Project
+from export_pipelines.spec.naming import ends_of
 
 _WEEK = timedelta(days=7)
 
@@ -117,7 +118,7 @@ class Witness:
         manifest = row.manifest
         return ArtifactFacts(
             artifact_id=manifest.artifact_id,
-            partition=manifest.partition,
+            partition=manifest.span,
             created=Moment(manifest.created_at, self.timezone(manifest.export)),
             directory=self.locations.uri(row.store, row.directory),
             rows=manifest.total_rows,
@@ -136,7 +137,7 @@ class Witness:
         if not export:
             return ""
         page = f"{self.project.settings.dagster_url}/assets/exports/{quote(export, safe='')}"
-        return f"{page}?partition={quote(partition, safe='')}" if partition else page
+        return f"{page}?partition={quote(ends_of(partition)[1], safe='')}" if partition else page
 
 
 def _command(export: str, partition: str) -> str:

@@ -12,6 +12,7 @@ from export_pipelines.export import write
 from export_pipelines.ledger import readings
 from export_pipelines.opening import OpenExport, Request
 from export_pipelines.orchestration.checks import check_results, check_specs, published_anew
+from export_pipelines.orchestration.combined import Event, materialize_range
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
 from export_pipelines.orchestration.freshness import freshness_policy
 from export_pipelines.orchestration.io_managers import Progress
@@ -27,7 +28,7 @@ from export_pipelines.timing.ticks import Partitioning
 SCHEDULED_AT = "exports/scheduled_at"
 SCHEDULE = "exports/schedule"
 MAX_RUNTIME = "dagster/max_runtime"
-_Yielded = dg.Output[OpenExport] | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
+_Yielded = dg.Output[OpenExport] | dg.AssetCheckResult | Event
 
 
 def asset_key(export: str) -> dg.AssetKey:
@@ -62,6 +63,9 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         freshness_policy=freshness_policy(export),
     )
     def _export(context: dg.AssetExecutionContext) -> Iterator[_Yielded]:
+        if context.has_partition_key_range:
+            yield from materialize_range(context, project, export)
+            return
         with failing_clearly():
             request = project.request(
                 export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
@@ -79,7 +83,9 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
                 yield published_anew(asset_key(export.name), context.partition_key)
         yield from check_results(export, opened.artifact if opened else None)
 
-    return _export
+    if spec.combine is None:
+        return _export
+    return _export.with_attributes(backfill_policy=dg.BackfillPolicy.single_run())  # as an argument above it warns
 
 
 def _opened(

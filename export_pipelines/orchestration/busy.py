@@ -15,6 +15,7 @@ from export_pipelines.orchestration import instance_log
 from export_pipelines.orchestration.assets import asset_key
 from export_pipelines.orchestration.instance_log import PARTITION, EndedRun
 from export_pipelines.orchestration.observer import export_of
+from export_pipelines.orchestration.ranges import range_of
 from export_pipelines.orchestration.requests import job_name
 from export_pipelines.project import Project
 from export_pipelines.text import first_sentence
@@ -35,7 +36,9 @@ def active_exports(project: Project, instance: dg.DagsterInstance, now: datetime
     attempts = runs.last_by_run(project.ledger, [run.run_id for run in found])
     active: dict[str, list[Active]] = {}
     for run in found:
-        over = {n for n, row in attempts.get(run.run_id, {}).items() if row.state in ("published", "skipped")}
+        last = (range_of(run) or (None, None))[1]  # of several partitions, the last one ends it
+        rows = [row for row in attempts.get(run.run_id, {}).values() if row.state in ("published", "skipped")]
+        over = {row.export for row in rows if last in (None, row.last_partition or row.partition)}
         planned = exports_of(run, jobs)
         for name in planned - over:
             active.setdefault(name, []).append(Active(run.run_id, run.tags.get(PARTITION), alone=len(planned) == 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,6 +91,40 @@ def check_results(export: ResolvedExport, artifact: Artifact | None) -> Iterator
     if has_deadline(export):
         done = "published" if artifact else "skipped on purpose"
         yield dg.AssetCheckResult(passed=True, check_name=DEADLINE, description=f"this partition is {done}")
+
+
+def evaluations(
+    export: ResolvedExport, key: dg.AssetKey, partitions: Sequence[str], artifact: Artifact | None
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What `check_results` says, for each of the partitions that an artifact combines; `key` is the asset.
+
+    Dagster takes a result of a step for one that concerns no partition if the run has several. The one of the last
+    partition has the numbers and blocks what follows, so that it is counted once.
+    """
+    blocking = {name: blocks for name, _, blocks in _planned(export)}
+    for result in check_results(export, artifact):
+        name = result.check_name or ""
+        for partition in partitions:
+            last = partition == partitions[-1]
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata if last else None,
+                blocking=blocking[name] and last,
+                partition=partition,
+            )
+
+
+def check_outputs(
+    export: ResolvedExport, key: dg.AssetKey, selected: Collection[dg.AssetCheckKey]
+) -> Iterator[dg.Output[None]]:
+    """The outputs of the checks that are asked for, on which steps that come after blocking ones depend."""
+    for spec in check_specs(export, key):
+        if spec.key in selected:
+            yield dg.Output(None, output_name=spec.get_python_identifier())
 
 
 def published_anew(key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:

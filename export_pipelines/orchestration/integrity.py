@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from export_pipelines.errors import SpecError
 from export_pipelines.integrity.pace import due, overdue
 from export_pipelines.integrity.passes import Pass, Seen, read_due, read_now
 from export_pipelines.ledger import artifacts, readings
@@ -15,9 +16,11 @@ from export_pipelines.orchestration.assets import asset_key
 from export_pipelines.orchestration.checks import INTEGRITY, integrity_specs
 from export_pipelines.orchestration.upkeep import LISTED, TAGS, VARIABLES, VERIFY, at_work, listed
 from export_pipelines.project import Project
+from export_pipelines.spec.naming import ends_of
 from export_pipelines.spec.resolved import ResolvedExport
 from export_pipelines.text import counted, size
 from export_pipelines.timing.cron import next_ticks
+from export_pipelines.timing.partitions import keys_between
 
 _READ_SECONDS = 5 * 60 * 60  # nothing more is begun then, well before the run would be ended; the next pass goes on
 
@@ -77,14 +80,16 @@ def integrity_checks(project: Project, exports: Sequence[ResolvedExport]) -> lis
     )
     def _integrity(context: dg.OpExecutionContext) -> Iterator[Any]:
         names = sorted(key.asset_key.path[-1] for key in context.selected_asset_check_keys)
-        partition = context.partition_key if context.has_partition_key else None
         now, found = datetime.now(UTC), Pass()
         with at_work(context, project):
-            items = readings.newest(project.ledger, names, partition=partition)
-            for seen in read_now(project, now, items, found=found):
+            items = _newest(project, names, _asked(context))
+            outputs = set()
+            for seen in read_now(project, now, list(items), found=found):
                 for one in seen:
-                    yield dg.Output(None, asset_key(one.export).to_python_identifier())
-                    yield _evaluation(one)
+                    if one.export not in outputs:
+                        yield dg.Output(None, asset_key(one.export).to_python_identifier())
+                    outputs.add(one.export)
+                    yield from (_evaluation(one, key) for key in items[one.item] or partitions_of(project, one))
         _conclude(context, found, _metadata(found, now))
 
     specs = {spec.asset_key.to_python_identifier(): spec for spec in integrity_specs(assets)}
@@ -108,13 +113,39 @@ def evaluations(
             continue
         if not (one.findings or one.repaired or (one.export, one.partition) in notified):
             continue
-        newest = artifacts.find(project.ledger, export=one.export, partition=one.partition, limit=1)
-        if newest and newest[0].manifest.artifact_id == one.item.id:  # else who uses the partition uses another one
-            yield _evaluation(one)
+        yield from (_evaluation(one, key) for key in partitions_of(project, one))
 
 
-def _evaluation(one: Seen) -> dg.AssetCheckEvaluation:
-    """What reading the artifact found."""
+def partitions_of(project: Project, one: Seen) -> list[str]:
+    """The partitions of which the artifact is the newest: who uses another one of them uses another artifact."""
+    first, last = ends_of(one.partition or "")
+    export = project.specs.exports[one.export]
+    try:
+        keys = [first] if first == last else list(keys_between(export.spec.partition, first, last, export.timezone))
+    except SpecError:  # the export's partitions are others now
+        keys = [first]
+    newest = ((key, artifacts.find(project.ledger, export=one.export, partition=key, limit=1)) for key in keys)
+    return [key for key, found in newest if found and found[0].manifest.artifact_id == one.item.id]
+
+
+def _asked(context: dg.OpExecutionContext) -> list[str | None]:
+    """The partitions of the run; None if it has none."""
+    if context.has_partition_key_range:
+        return list(context.partition_keys)
+    return [context.partition_key if context.has_partition_key else None]
+
+
+def _newest(project: Project, names: Sequence[str], partitions: Sequence[str | None]) -> dict[Unread, list[str]]:
+    """The newest artifact of each export, or of each of these partitions of it -> those of them that it is for."""
+    found: dict[Unread, list[str]] = {}
+    for partition in partitions:
+        for item in readings.newest(project.ledger, names, partition=partition):
+            found.setdefault(item, []).extend([partition] if partition else [])
+    return found
+
+
+def _evaluation(one: Seen, partition: str) -> dg.AssetCheckEvaluation:
+    """What reading the artifact found, for a partition of it."""
     texts = [f"{found.kind}: {found.path}: {found.message}" for found in one.findings]
     right = (
         "read again: the files are right again" if one.repaired else "read again: the files are as they were written"
@@ -122,7 +153,7 @@ def _evaluation(one: Seen) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(one.export),
         check_name=INTEGRITY,
-        partition=one.partition,
+        partition=partition,
         passed=not texts,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(texts[:LISTED]) or right,

@@ -15,6 +15,7 @@ from export_pipelines.opening import Artifact, OpenExport
 from export_pipelines.orchestration.failures import failing_clearly
 from export_pipelines.orchestration.frames import open_frames
 from export_pipelines.orchestration.metadata import describe
+from export_pipelines.orchestration.ranges import Ranged, made_by, resumed_from
 from export_pipelines.project import Project
 
 _LOG_SECONDS = 10
@@ -31,8 +32,10 @@ class ArtifactIOManager(dg.IOManager):
         """Write, publish, and describe the materialization.
 
         `obj` is an OpenExport, or a pandas DataFrame, a pyarrow Table or RecordBatchReader, or a dict of such by
-        dataset. Ends the step without retry on a permanent error.
+        dataset; or Ranged, of which nothing is left to do. Ends the step without retry on a permanent error.
         """
+        if isinstance(obj, Ranged):
+            return
         with failing_clearly():
             opened = obj if isinstance(obj, OpenExport) else open_frames(context, obj, self.project, self.store)
             with opened:
@@ -41,22 +44,36 @@ class ArtifactIOManager(dg.IOManager):
             if opened is not obj:
                 _report(context, artifact)  # an export's asset does that itself
 
-    def load_input(self, context: dg.InputContext) -> ArtifactRow:
+    def load_input(self, context: dg.InputContext) -> ArtifactRow | list[ArtifactRow]:
         """The artifact that the upstream run published: never another run's, even if it is newer.
 
-        Raises dg.Failure if that run published none, or one of which a blocking check failed.
+        Of a run of several partitions a list, oldest partition first; also what runs have published that it continues.
+        Raises dg.Failure if there is none, or one of which a blocking check failed.
         """
-        upstream = context.upstream_output
+        upstream, name = context.upstream_output, context.asset_key.path[-1]
         run_id = upstream.run_id if upstream else ""
-        found = artifacts.find(self.project.ledger, export=context.asset_key.path[-1], run_id=run_id, limit=1)
+        run = context.instance.get_run_by_id(run_id) if _is_ranged(context) else None
+        if run is None:
+            found = artifacts.find(self.project.ledger, export=name, run_id=run_id, limit=1)
+        else:
+            made = made_by(self.project.ledger, name, [run_id, *resumed_from(context.instance, run)])
+            found = sorted(made.values(), key=lambda row: row.manifest.window.start)
         if not found:
             raise dg.Failure(
                 f"run {run_id} published no artifact of {context.asset_key.to_user_string()}", allow_retries=False
             )
-        if not found[0].good:
-            what = f"artifact {found[0].manifest.artifact_id} of {context.asset_key.to_user_string()}"
+        for bad in (row for row in found if not row.good):
+            what = f"artifact {bad.manifest.artifact_id} of {context.asset_key.to_user_string()}"
             raise dg.Failure(f"a blocking check of {what} failed", allow_retries=False)
-        return found[0]
+        return found[0] if run is None else found
+
+
+def _is_ranged(context: dg.InputContext) -> bool:
+    """Whether several partitions of the asset are asked for."""
+    if not context.has_asset_partitions:
+        return False
+    asked = context.asset_partition_key_range
+    return asked.start != asked.end
 
 
 def _report(context: dg.OutputContext, artifact: Artifact) -> None:

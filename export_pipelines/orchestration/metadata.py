@@ -19,16 +19,13 @@ def describe(artifact: Artifact, store: Store) -> dict[str, Any]:
     """Metadata of the materialization. Numbers are plotted by the UI over partitions."""
     manifest = artifact.manifest
     rows, seconds = manifest.total_rows, manifest.seconds
-    uri = store.uri(artifact.row.directory) if artifact.row.directory else store.uri(artifact.row.manifest_path)
     entries: dict[str, Any] = {
         "dagster/row_count": rows,
-        "dagster/partition_row_count": rows,
-        "dagster/uri": uri,
+        **({} if manifest.last_partition else {"dagster/partition_row_count": rows}),
+        **describe_briefly(artifact, store),
         "bytes": manifest.total_bytes,
         "seconds": dg.MetadataValue.float(seconds),
         "rows/s": dg.MetadataValue.float(round(rows / seconds, 1) if seconds else 0.0),
-        "path": dg.MetadataValue.path(uri),
-        "artifact": manifest.artifact_id,
         "files": _files(manifest),
     }
     if manifest.corrects:
@@ -46,6 +43,19 @@ def describe(artifact: Artifact, store: Store) -> dict[str, Any]:
 def skipped(key: dg.AssetKey, partition: str, skip: ConditionSkip) -> dg.AssetObservation:
     """What the page of the asset (`key`) shows of a partition that a run skipped."""
     return dg.AssetObservation(key, partition=partition, description=str(skip), metadata={"skipped": skip.reason})
+
+
+def describe_briefly(artifact: Artifact, store: Store) -> dict[str, Any]:
+    """Where the artifact is, and which partitions it combines, if it does."""
+    row, manifest = artifact.row, artifact.manifest
+    uri = store.uri(row.directory) if row.directory else store.uri(row.manifest_path)
+    combined = {"combines": manifest.span} if manifest.last_partition else {}
+    return {
+        "dagster/uri": uri,
+        "path": dg.MetadataValue.path(uri),
+        "artifact": manifest.artifact_id,
+        **combined,
+    }
 
 
 def _files(manifest: Manifest) -> dg.MetadataValue[Any]:

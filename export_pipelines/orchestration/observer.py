@@ -21,7 +21,8 @@ from export_pipelines.notify.kinds import Kind
 from export_pipelines.orchestration import instance_log
 from export_pipelines.orchestration.assets import asset_key
 from export_pipelines.orchestration.checks import DEADLINE, INTEGRITY
-from export_pipelines.orchestration.instance_log import EndedRun, RunLog
+from export_pipelines.orchestration.instance_log import PARTITION, EndedRun, RunLog
+from export_pipelines.orchestration.ranges import left_of, name_of, range_of
 from export_pipelines.orchestration.upkeep import RETENTION, TELLING, VERIFY
 from export_pipelines.project import Project
 
@@ -67,7 +68,7 @@ def _observe_runs(project: Project, instance: dg.DagsterInstance, start: datetim
             seen
             for found, mine in ours
             if _concerns_us(found.run, mine)
-            for seen in _of_run(instance, found, mine, now)
+            for seen in _of_run(project, instance, found, mine, now)
         ]
         events.record(project, sightings)
         if time.monotonic() > deadline:
@@ -82,7 +83,7 @@ def _concerns_us(run: dg.DagsterRun, attempts: Mapping[str, RunRow]) -> bool:
 
 
 def _of_run(
-    instance: dg.DagsterInstance, found: EndedRun, attempts: Mapping[str, RunRow], now: datetime
+    project: Project, instance: dg.DagsterInstance, found: EndedRun, attempts: Mapping[str, RunRow], now: datetime
 ) -> Iterator[Sighting]:
     """How each export of the run ended."""
     if found.failed and found.will_retry is None and now - found.at < _UNDECIDED:
@@ -93,13 +94,40 @@ def _of_run(
             cause = next(iter(log.steps.values()), "") or log.error or _DIED
             yield _job_failed(found, found.run.job_name, cause)
         return
-    yield from _of_checks(found, log, attempts)
+    if found.failed and INTEGRITY in log.steps and not found.will_retry:
+        # files could not be read; that is no export's failure
+        yield _job_failed(found, f"check {INTEGRITY} in {found.run.job_name}", log.steps[INTEGRITY])
+    if range_of(found.run):
+        yield from _of_range(project, found, log)
+        return
+    for check in log.checks:
+        yield from _of_check(found, check, attempts.get(export_of(check.asset_key)))
     if found.failed:
-        if INTEGRITY in log.steps and not found.will_retry:  # files could not be read; that is no export's failure
-            yield _job_failed(found, f"check {INTEGRITY} in {found.run.job_name}", log.steps[INTEGRITY])
         yield from _of_failed_run(found, log, attempts)
     else:
         yield from (_produced(row) for row in attempts.values() if row.state in ("published", "skipped"))
+
+
+def _of_range(project: Project, found: EndedRun, log: RunLog) -> Iterator[Sighting]:
+    """A run of several partitions makes several artifacts of an export: each is told, and once what is not there."""
+    by_export = runs.by_run(project.ledger, found.run.run_id)
+    for name in sorted({*by_export, *_planned(found.run)}):
+        rows = {row.span: row for row in by_export.get(name, ())}
+        ends = {row.last_partition or row.partition: row for row in rows.values()}
+        failed = [check for check in log.checks if export_of(check.asset_key) == name and check.partition in ends]
+        for check in failed:
+            yield from _of_check(found, check, ends[check.partition or ""])
+        done = [row for row in rows.values() if row.state in ("published", "skipped")]
+        yield from (_produced(row) for row in done)
+        left = left_of(project, name, found.run, list(rows.values())) if found.failed else ""
+        error = log.steps.get(asset_key(name).to_python_identifier())
+        if not left and error and not any(check.blocking for check in failed):
+            left = name_of(found.run) or ""
+        if left and found.will_retry:
+            yield _not_produced("interrupted", found, name, left, {"cause": _DIED, "will_retry": True})
+        elif left:
+            cause, advice = _cause(next((row for row in rows.values() if row not in done), None), error, log.error)
+            yield _not_produced("failed", found, name, left, {"cause": cause, "advice": advice})
 
 
 def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> Iterator[Sighting]:
@@ -112,10 +140,16 @@ def _of_failed_run(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow])
             if not blocked:  # a failed check is an event of its own
                 yield _produced(row)
         elif found.will_retry:
-            yield _not_produced("interrupted", found, name, row, {"cause": _DIED, "will_retry": True})
+            yield _not_produced(
+                "interrupted", found, name, _partition(found, row), {"cause": _DIED, "will_retry": True}
+            )
         else:
             cause, advice = _cause(row, error, log.error)
-            yield _not_produced("failed", found, name, row, {"cause": cause, "advice": advice})
+            yield _not_produced("failed", found, name, _partition(found, row), {"cause": cause, "advice": advice})
+
+
+def _partition(found: EndedRun, row: RunRow | None) -> str | None:
+    return row.partition if row else found.run.tags.get(PARTITION)
 
 
 def _job_failed(found: EndedRun, what: str, cause: str) -> Sighting:
@@ -138,24 +172,25 @@ def _planned(run: dg.DagsterRun) -> set[str]:
 def _produced(row: RunRow) -> Sighting:
     kind: Kind = "skipped" if row.state == "skipped" else "succeeded" if row.rows else "empty"
     why = row.error or "no rows, and `on_empty` is skip"  # older attempts have no reason
+    which = f":{row.span}" if row.last_partition else ""
     return Sighting(
-        key=f"{kind}:{row.run_id}:{row.export}",
+        key=f"{kind}:{row.run_id}:{row.export}{which}",
         kind=kind,
         happened_at=row.finished_at or row.started_at,
         export=row.export,
-        partition=row.partition,
+        partition=row.span,
         run_id=row.run_id,
         details={"reason": why} if kind == "skipped" else {"artifact_id": row.artifact_id},
     )
 
 
-def _not_produced(kind: Kind, found: EndedRun, name: str, row: RunRow | None, details: dict[str, Any]) -> Sighting:
+def _not_produced(kind: Kind, found: EndedRun, name: str, partition: str | None, details: dict[str, Any]) -> Sighting:
     return Sighting(
         key=f"{kind}:{found.run.run_id}:{name}",
         kind=kind,
         happened_at=found.at,
         export=name,
-        partition=row.partition if row else found.run.tags.get("dagster/partition"),
+        partition=partition,
         run_id=found.run.run_id,
         details=details,
     )
@@ -173,29 +208,28 @@ def _cause(row: RunRow | None, error: str | None, of_run: str) -> tuple[str, str
     return f"It was not started: {of_run or 'the run ended before'}", "Look at the run in Dagster, then run it again"
 
 
-def _of_checks(found: EndedRun, log: RunLog, attempts: Mapping[str, RunRow]) -> Iterator[Sighting]:
-    """Failed checks of exports, blocking or not, of ours and of others."""
-    for check in log.checks:
-        name = export_of(check.asset_key)
-        if not name or check.check_name in (DEADLINE, INTEGRITY):
-            continue
-        row = attempts.get(name)
-        serious = check.blocking or check.severity == dg.AssetCheckSeverity.ERROR
-        yield Sighting(
-            key=f"check_failed:{found.run.run_id}:{name}:{check.check_name}",
-            kind="check_failed",
-            level="failure" if serious else "warning",
-            happened_at=found.at,
-            export=name,
-            partition=row.partition if row else check.partition or found.run.tags.get("dagster/partition"),
-            run_id=found.run.run_id,
-            details={
-                "check": check.check_name,
-                "cause": check.description or "the check did not pass",
-                "blocking": bool(check.blocking),
-                "artifact_id": row.artifact_id if row else None,
-            },
-        )
+def _of_check(found: EndedRun, check: dg.AssetCheckEvaluation, row: RunRow | None) -> Iterator[Sighting]:
+    """A failed check of an export, blocking or not, of ours or of others; `row` is the attempt that it is about."""
+    name = export_of(check.asset_key)
+    if not name or check.check_name in (DEADLINE, INTEGRITY):
+        return
+    serious = check.blocking or check.severity == dg.AssetCheckSeverity.ERROR
+    which = f":{row.span}" if row and row.last_partition else ""
+    yield Sighting(
+        key=f"check_failed:{found.run.run_id}:{name}:{check.check_name}{which}",
+        kind="check_failed",
+        level="failure" if serious else "warning",
+        happened_at=found.at,
+        export=name,
+        partition=row.span if row else check.partition or found.run.tags.get(PARTITION),
+        run_id=found.run.run_id,
+        details={
+            "check": check.check_name,
+            "cause": check.description or "the check did not pass",
+            "blocking": bool(check.blocking),
+            "artifact_id": row.artifact_id if row else None,
+        },
+    )
 
 
 def export_of(key: dg.AssetKey) -> str:

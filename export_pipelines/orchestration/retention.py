@@ -54,7 +54,7 @@ def _plan(project: Project) -> dg.OpDefinition:
             work = Pass(project, _order(context, project, config))
             perform(work, "plan")
         found = work.plan
-        texts = [f"{gone.item.export} {gone.item.partition}: {gone.reason}" for gone in found.delete]
+        texts = [f"{gone.item.export} {gone.item.span}: {gone.reason}" for gone in found.delete]
         counts = {"kept": len(found.keep), "to delete": len(found.delete), "bytes to delete": found.bytes_deleted}
         context.add_output_metadata({**counts, **listed("deletions", texts), **listed("notes", found.notes)})
         return work
@@ -167,5 +167,5 @@ def _observation(export: str, rows: list[deletions.DeletionRow]) -> dg.AssetObse
     archived = sum(row.sealed for row in rows)
     metadata = {"deleted": len(rows), "bytes": sum(row.bytes for row in rows), "archived": archived}
     text = f"retention deleted {len(rows):,} artifacts"
-    partitions = listed("partitions", [f"{row.partition}: {row.why}" for row in rows])
+    partitions = listed("partitions", [f"{row.span}: {row.why}" for row in rows])
     return dg.AssetObservation(asset_key(export), description=text, metadata={**metadata, **partitions})

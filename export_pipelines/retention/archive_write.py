@@ -29,7 +29,7 @@ class DamagedSourceError(DamagedArtifactError):
     def __init__(self, row: ArtifactRow, reason: str) -> None:
         manifest = row.manifest
         super().__init__(
-            f"archiving {manifest.export}, partition {manifest.partition}, artifact {manifest.artifact_id}: {reason}",
+            f"archiving {manifest.export}, partition {manifest.span}, artifact {manifest.artifact_id}: {reason}",
             hint="It stays where it is. Restore its files from a backup, or run the export again",
         )
         self.artifact_id = manifest.artifact_id

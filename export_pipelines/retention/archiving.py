@@ -99,7 +99,7 @@ def _make(work: Pass, rows: Sequence[DeletionRow]) -> None:
     sources = list(artifacts.by_id(ledger, [row.artifact_id for row in rows]).values())
     plan = plan_archive(
         sources,
-        what=first.archive_group or first.partition,
+        what=first.archive_group or first.span,
         format=cast(ArchiveFormat, first.archive_format),
         archive_id=uuid.uuid4().hex,
         created_at=now,

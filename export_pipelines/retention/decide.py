@@ -86,7 +86,7 @@ def _decision(gone: Deletion, timezone: str) -> Decision:
     if archive.per == "month" and item.window_start is not None:
         group = f"{Policy(None, timezone).day(item.window_start):%Y-%m}"
     else:
-        group = f"{safe_partition(item.partition)}_{item.artifact_id[:8]}"
+        group = f"{safe_partition(item.span)}_{item.artifact_id[:8]}"
     return Decision(
         artifact_id=item.artifact_id,
         why=gone.reason,

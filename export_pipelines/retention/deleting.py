@@ -68,7 +68,7 @@ def _keep_or_retry(work: Pass, row: DeletionRow, path: str, error: ExportError) 
     if has_manifest(work, row, path):
         work.keep([row], error)
         return
-    work.fail(f"{row.export} {row.partition}: {error}")
+    work.fail(f"{row.export} {row.span}: {error}")
     with work.project.ledger.write() as connection:
         deletions.trouble(connection, row, str(error))
 

@@ -86,7 +86,7 @@ class Pass:
         kept = list(rows)
         if kept:
             self.end(kept, "kept", str(reason))
-            what = f"{kept[0].export} {kept[0].partition}" + (f" and {len(kept) - 1:,} more" if kept[1:] else "")
+            what = f"{kept[0].export} {kept[0].span}" + (f" and {len(kept) - 1:,} more" if kept[1:] else "")
             self.fail(f"{what}: {reason}")
 
     def end(self, rows: Iterable[DeletionRow], outcome: deletions.Outcome, error: str = "") -> None:

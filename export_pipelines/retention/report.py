@@ -66,7 +66,7 @@ def report(work: Pass) -> Outcome:
 
 
 def _sighting(work: Pass, outcome: Outcome) -> Sighting:
-    lines = [f"{row.export} {row.partition}, {size(row.bytes)}: {row.why}" for row in outcome.deleted]
+    lines = [f"{row.export} {row.span}, {size(row.bytes)}: {row.why}" for row in outcome.deleted]
     more = [f"and {len(lines) - _ITEMS:,} more, see: exports artifacts --deleted"] if lines[_ITEMS:] else []
     return Sighting(
         key=_key(work.order.batch),

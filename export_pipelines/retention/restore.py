@@ -12,11 +12,10 @@ from export_pipelines.ledger import archives, artifacts, deletions
 from export_pipelines.ledger.archives import ArchiveRow
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.deletions import DeletionRow
-from export_pipelines.ledger.leases import Lease, acquire
+from export_pipelines.ledger.leases import Lease, acquire, leased, scope_of
 from export_pipelines.ledger.pins import pin
 from export_pipelines.project import Project
 from export_pipelines.retention.archive_read import unpack
-from export_pipelines.spec.naming import safe_partition
 from export_pipelines.storage.base import Placement, Store, staged
 from export_pipelines.verify import verify_artifact
 
@@ -36,7 +35,7 @@ def restore(project: Project, artifact_id: str, *, by: str, now: datetime, pinne
     lease = acquire(
         ledger,
         manifest.export,
-        manifest.partition,
+        leased(manifest.partition, manifest.last_partition),
         ttl_seconds=settings.lease_seconds,
         wait_seconds=settings.lease_wait_seconds,
     )
@@ -55,7 +54,7 @@ def restore(project: Project, artifact_id: str, *, by: str, now: datetime, pinne
 def _find(project: Project, row: ArtifactRow) -> tuple[DeletionRow, ArchiveRow]:
     """The deletion that is to be undone, and an archive that has the artifact. Raises SpecError."""
     manifest = row.manifest
-    what = f"artifact {manifest.artifact_id[:8]} of {manifest.export}, partition {manifest.partition},"
+    what = f"artifact {manifest.artifact_id[:8]} of {manifest.export}, partition {manifest.span},"
     rows = deletions.of_artifacts(project.ledger, [manifest.artifact_id]).get(manifest.artifact_id, [])
     done = [found for found in rows if found.outcome == "deleted" and found.restored_at is None]
     if row.deleted_at is None or not done:
@@ -63,7 +62,7 @@ def _find(project: Project, row: ArtifactRow) -> tuple[DeletionRow, ArchiveRow]:
     sealed = [found.archive_id for found in reversed(rows) if found.sealed and found.archive_id]
     archive = archives.get(project.ledger, sealed[0]) if sealed else None
     if archive is None:
-        again = f"exports run {manifest.export} --partition {manifest.partition}"
+        again = f"exports run {manifest.export} --partition {manifest.span}"
         raise SpecError(f"{what} was deleted without an archive", hint=f"Produce it again: {again}")
     return done[-1], archive
 
@@ -94,7 +93,7 @@ def _publish(
 ) -> None:
     """Unpack into a staging directory and publish from there; file by file, for others may live in the directory."""
     store, manifest = project.store(row.store), row.manifest
-    scope = f"{manifest.export}/{safe_partition(manifest.partition)}"
+    scope = scope_of(manifest.export, leased(manifest.partition, manifest.last_partition))
     store.sweep(scope)
     with staged(store, scope, run, doing=f"restoring {store.uri(row.manifest_path)}") as staging:
         data = unpack(project.store(archive.store), archive.index_path, manifest.artifact_id, staging)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from export_pipelines.errors import UnsafePathError
 from export_pipelines.spec.after import AfterRef, AfterSpec
 from export_pipelines.spec.base import KeyName, Name, SpecModel
+from export_pipelines.spec.combining import Combine, check_combine
 from export_pipelines.spec.datasets import DatasetSpec
 from export_pipelines.spec.formats import FormatSpec
 from export_pipelines.spec.naming import check_path, check_path_template
@@ -59,6 +60,14 @@ class ExportSpec(SpecModel):
     )
     partition: PartitionKind = Field(
         "daily", description="Length of the window that one run covers.", examples=["monthly"]
+    )
+    combine: Combine | None = Field(
+        None,
+        description=(
+            "A run of several partitions makes one artifact per calendar week, month, quarter or year of them, in the "
+            "schedule's timezone; none means one run per partition."
+        ),
+        examples=["month"],
     )
     start: date = Field(date(2026, 1, 1), description="First day that may be exported.", examples=["2026-01-01"])
     source: KeyName = Field(description="Connection to read from.", examples=["school"])
@@ -181,6 +190,10 @@ class ExportSpec(SpecModel):
         if self.path and "{org}" in self.path and not self.org:
             raise ValueError("path: uses {org}, and `org` is not set")
         self._check_condition()
+        if self.combine:
+            check_combine(self.combine, self.partition, self.path)
+            if any(dataset.watermark for dataset in self.datasets.values()):
+                raise ValueError("combine: with a `watermark`, each run has what is new, whatever its partitions are")
         return self
 
     def _check_condition(self) -> None:

@@ -10,7 +10,10 @@ from export_pipelines.errors import UnsafePathError
 
 PLACEHOLDERS = {
     "export": "Name of the export.",
-    "partition": "Partition key; an hourly one without `:`, such as `2026-01-31-1300`.",
+    "partition": (
+        "Partition key; an hourly one without `:`, such as `2026-01-31-1300`. The first and the last one where several "
+        "are combined: `2026-01-01--2026-01-31`."
+    ),
     "org": "The export's `org`.",
     "stamp": "When the run began, `YYYYMMDD_HHMMSS` in UTC.",
     "run8": "First eight characters of the run's id.",
@@ -23,6 +26,7 @@ PLACEHOLDERS = {
 DEFAULT_PATHS = {"artifact": "{partition}/{export}/{stamp}_{run8}", "flat": ""}
 MANIFEST_NAME = "metadata.json"
 
+_TO = "--"
 _SEGMENT = re.compile(r"[A-Za-z0-9_=][A-Za-z0-9_.=-]{0,199}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
 
@@ -73,6 +77,17 @@ def safe_partition(key: str) -> str:
     if "/" in key:
         raise UnsafePathError(f"partition {key!r} holds a slash", hint="Use a key such as 2026-01-31")
     return check_path(key.replace(":", "").replace("+", "p"))
+
+
+def span_of(first: str, last: str | None) -> str:
+    """The partitions of an artifact: a key, or of several that are combined the ends, `2026-01-01--2026-01-31`."""
+    return first if last is None else f"{first}{_TO}{last}"
+
+
+def ends_of(span: str) -> tuple[str, str]:
+    """The first and the last partition of what `span_of` gives; twice the same of a single one."""
+    first, _, last = span.partition(_TO)
+    return first, last or first
 
 
 def stamp(instant: datetime) -> str:

@@ -37,7 +37,7 @@ class ResolvedExport:
 def spec_sha256(name: str, spec: ExportSpec, timezone: str) -> str:
     """The SHA-256 (hexadecimal) of all that shapes the content of the export's files.
 
-    Equal for specs that differ only in schedule, owners, tags, retries, limits, store, path, checks, notify or
+    Equal for specs that differ only in schedule, combine, owners, tags, retries, limits, store, path, checks, notify or
     retention, and for options that are written out with their default. A description counts only where a PDF title
     shows it.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export_pipelines.errors import DamagedArtifactError
+from export_pipelines.spec.naming import span_of
 
 if TYPE_CHECKING:  # the ledger, which reads manifests, does without
     import pyarrow as pa
@@ -92,6 +93,11 @@ class Manifest(_Part):
     corrects: str | None = Field(None, description="The artifact of the same partition that this one replaces")
     content_sha256: str | None = Field(None, description="Of the values, where only changed ones are published")
     watermarks: dict[str, Watermark] = Field(default_factory=dict, description="Dataset -> what it holds")
+
+    @property
+    def span(self) -> str:
+        """Its partition, or the first and the last one that it combines: `2026-01-01--2026-01-31`."""
+        return span_of(self.partition, self.last_partition)
 
     @property
     def good(self) -> bool:

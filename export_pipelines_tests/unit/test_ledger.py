@@ -147,7 +147,9 @@ def test_a_ledger_of_a_later_version_gets_what_is_new(url: str, version: int) ->
     with ledger.write() as connection:
         for table in gone:
             connection.execute(text(f"drop table {table}"))
-        connection.execute(text("drop index export_artifacts_combined"))
+        for index in ("export_artifacts_combined", "export_runs_combined"):
+            connection.execute(text(f"drop index {index}"))
+        connection.execute(text("alter table export_runs drop column last_partition"))
         if version < 5:
             connection.execute(text("alter table export_watches drop column seen_until"))
             connection.execute(text("drop index export_leases_by_expiry"))
