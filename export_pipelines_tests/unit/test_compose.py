@@ -68,6 +68,8 @@ def published(project: Project) -> ArtifactRow:
         ([event("tick_failed", what=f"sensor {i}") for i in range(2)], "2 ticks failed"),
         ([event("recovered")], "Recovered: students 2026-11-21, after 3 failures"),
         ([event("late")], "Late: students 2026-11-21"),
+        ([event("given_up")], "Given up: students 2026-11-21, after 3 attempts"),
+        ([event("given_up", attempts=0)], "Given up: students 2026-11-21"),
         ([event("check_failed")], "Check failed: students 2026-11-21, rows"),
         ([event("escalated")], "Escalated: students 2026-11-21, failing since 2026-11-20 00:10 CET"),
         ([event("quarantined", partition=None)], "Quarantined: students, 1 mistake"),

@@ -177,6 +177,27 @@ class TestResolving:
         ]
 
 
+class TestAfter:
+    def test_both_ways_to_write_it_mean_the_same(self, tmp_path: Path) -> None:
+        entries = [("a", ""), ("b", "after: [a]"), ("c", "after: {exports: [a]}")]
+        texts = [export(f"schedule: daily, {after}", name=name) for name, after in entries]
+        first, *others = texts
+        specs = load_text(tmp_path, first, *(text.split("\n", 1)[1] for text in others))
+        assert lines(specs) == []
+        assert specs.exports["b"].spec.waits_for == specs.exports["c"].spec.waits_for
+        assert specs.exports["a"].spec.waits_for is None
+
+    def test_an_unknown_export_is_a_mistake(self, tmp_path: Path) -> None:
+        specs = load_text(tmp_path, export("schedule: daily, after: [xyz]"))
+        assert lines(specs) == ["0.yaml:3 exports.e.after[0]: unknown export 'xyz'; none is defined"]
+        assert set(specs.quarantined) == {"e"}
+
+    def test_what_may_be_in_a_file_that_cannot_be_read_is_waited_for(self, tmp_path: Path) -> None:
+        specs = load_text(tmp_path, export("schedule: daily, after: [xyz]"), "broken: [\n")
+        assert set(specs.exports) == {"e"}
+        assert [line for line in lines(specs) if "after" in line] == []
+
+
 class TestFiles:
     def test_a_missing_directory_is_a_problem_with_advice(self, tmp_path: Path) -> None:
         missing = tmp_path / "none"
