@@ -9,6 +9,7 @@ from itertools import groupby, islice
 
 from export_pipelines.catching_up.policies import Policy
 from export_pipelines.catching_up.waiting import Lack, is_waiting, missed, waits_since, waits_until
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger.due import Cause, DueRow
 
 GRACE = timedelta(minutes=2)
@@ -211,5 +212,5 @@ def _batched(rows: Sequence[DueRow], world: World) -> list[Requested]:
 
 def _sized(rows: Sequence[DueRow], world: World) -> Iterator[Requested]:
     policy = world.policies[rows[0].export]
-    for begin in range(0, len(rows), policy.batch_size):
-        yield Requested(policy.timing, rows[begin : begin + policy.batch_size])
+    for chunk in chunks(rows, policy.batch_size):
+        yield Requested(policy.timing, chunk)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import ExportError
 from export_pipelines.findings import Finding, Report, check_archive, check_present
 from export_pipelines.ledger import pulses, readings
@@ -98,8 +99,7 @@ def read_now(
     """
     work = _Work(project, now, found)
     deadline = time.monotonic() + seconds
-    for begin in range(0, len(items), _BATCH):
-        batch = items[begin : begin + _BATCH]
+    for batch in chunks(items, _BATCH):
         work.load(batch)
         for item in batch:
             if time.monotonic() >= deadline or not work.read(item):

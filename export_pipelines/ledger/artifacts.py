@@ -9,14 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.coverage import of_span
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import artifacts
 from export_pipelines.storage.base import Store
 from export_pipelines.storage.manifest import Manifest, parse_manifest
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ def forget_others(connection: Connection, store: str, artifact_ids: Collection[s
     live = (artifacts.c.store == store, artifacts.c.deleted_at.is_(None))
     known = connection.execute(select(artifacts.c.artifact_id).where(*live)).scalars()
     gone = sorted(set(known) - set(artifact_ids))
-    for start in range(0, len(gone), _CHUNK):
-        connection.execute(delete(artifacts).where(artifacts.c.artifact_id.in_(gone[start : start + _CHUNK])))
+    for chunk in chunks(gone):
+        connection.execute(delete(artifacts).where(artifacts.c.artifact_id.in_(chunk)))
 
 
 def find(
@@ -190,9 +189,8 @@ def by_id(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, ArtifactRow]
     """Id -> artifact, of those of these whole ids that are known."""
     found: dict[str, ArtifactRow] = {}
     with ledger.read() as connection:
-        for start in range(0, len(artifact_ids), _CHUNK):
-            chosen = artifacts.c.artifact_id.in_(artifact_ids[start : start + _CHUNK])
-            for row in connection.execute(select(artifacts).where(chosen)):
+        for chunk in chunks(artifact_ids):
+            for row in connection.execute(select(artifacts).where(artifacts.c.artifact_id.in_(chunk))):
                 found[row.artifact_id] = _artifact(row)
     return found
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger import artifacts
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import archives as archive_table
@@ -22,7 +23,6 @@ from export_pipelines.spec.naming import span_of
 from export_pipelines.storage.archive_index import ArchiveIndex
 
 Outcome = Literal["deleted", "kept"]
-_CHUNK = 500
 _REBUILT = "found in its archive"
 
 
@@ -87,8 +87,8 @@ def lock(connection: Connection, artifact_ids: Sequence[str]) -> set[str]:
     """
     found: set[str] = set()
     c = artifact_table.c
-    for start in range(0, len(artifact_ids), _CHUNK):
-        chosen = c.artifact_id.in_(artifact_ids[start : start + _CHUNK])
+    for chunk in chunks(artifact_ids):
+        chosen = c.artifact_id.in_(chunk)
         rows = connection.execute(select(c.artifact_id).where(chosen, c.deleted_at.is_(None)).with_for_update())
         found.update(rows.scalars())
     leaving = select(deletions.c.artifact_id).where(deletions.c.outcome.is_(None))
@@ -142,8 +142,8 @@ def of_batches(ledger: Ledger, batches: Collection[str]) -> list[DeletionRow]:
 def of_artifacts(ledger: Ledger, artifact_ids: Sequence[str]) -> dict[str, list[DeletionRow]]:
     """Artifact -> its deletions, oldest first."""
     found: dict[str, list[DeletionRow]] = {}
-    for start in range(0, len(artifact_ids), _CHUNK):
-        for row in _find(ledger, _rows().where(deletions.c.artifact_id.in_(artifact_ids[start : start + _CHUNK]))):
+    for chunk in chunks(artifact_ids):
+        for row in _find(ledger, _rows().where(deletions.c.artifact_id.in_(chunk))):
             found.setdefault(row.artifact_id, []).append(row)
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, text, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.coverage import combining, own
 from export_pipelines.ledger.ledger import Ledger
@@ -23,7 +24,6 @@ Asker = Literal["schedule", "catch_up"]
 
 ADVICE = "What is: exports due {}"
 
-_CHUNK = 500
 _OLDEST = 500  # rows of one export that are looked at together
 _EMPTY = "no rows, and `on_empty` is skip"  # of attempts that an older version skipped
 _INSTANTS = [bindparam(name, type_=Instant) for name in ("tick", "next_attempt_at", "now")]
@@ -339,6 +339,5 @@ def _as_read(row: DueRow) -> tuple[ColumnElement[bool], ...]:
 
 
 def _set(connection: Connection, numbers: Iterable[int], values: dict[str, Any]) -> None:
-    chosen = list(numbers)
-    for begin in range(0, len(chosen), _CHUNK):
-        connection.execute(update(due).where(due.c.id.in_(chosen[begin : begin + _CHUNK])).values(values))
+    for chunk in chunks(list(numbers)):
+        connection.execute(update(due).where(due.c.id.in_(chunk)).values(values))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, String, Table, cast, func, select, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import DamagedArtifactError
 from export_pipelines.ledger.archives import ArchiveRow
 from export_pipelines.ledger.artifacts import ArtifactRow
@@ -21,7 +22,6 @@ from export_pipelines.storage.manifest import parse_manifest
 What = Literal["artifact", "archive"]
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC) + timedelta(days=1)
 """When something was made whose date cannot be read."""
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def rows(ledger: Ledger, ids: Sequence[str]) -> dict[str, ArtifactRow | DamagedA
     """Id -> the artifact, or why its manifest in the ledger cannot be read."""
     found: dict[str, ArtifactRow | DamagedArtifactError] = {}
     with ledger.read() as connection:
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             for row in connection.execute(select(artifacts).where(artifacts.c.artifact_id.in_(chunk))):
                 try:
                     manifest = parse_manifest(row.manifest.encode(), where=f"{row.artifact_id} in the ledger")
@@ -120,7 +120,7 @@ def leaving(ledger: Ledger, ids: Sequence[str]) -> set[str]:
     """Those of the artifacts that are deleted, or are being deleted: their files may well be missing."""
     found: set[str] = set()
     with ledger.read() as connection:
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             gone = (artifacts.c.artifact_id.in_(chunk), artifacts.c.deleted_at.is_not(None))
             going = (deletions.c.artifact_id.in_(chunk), deletions.c.outcome.is_(None))
             found.update(connection.execute(select(artifacts.c.artifact_id).where(*gone)).scalars())
@@ -179,15 +179,10 @@ def _items(connection: Connection, what: What, query: Select[Any]) -> Iterator[U
 def _record(connection: Connection, what: What, found: Mapping[str, bool], now: datetime) -> None:
     table, _, _ = _TABLES[what]
     key, damaged_at = table.c[f"{what}_id"], table.c.damaged_at
-    for chunk in _chunks([ident for ident, sound in found.items() if sound]):
+    for chunk in chunks([ident for ident, sound in found.items() if sound]):
         connection.execute(update(table).where(key.in_(chunk)).values(verified_at=now, damaged_at=None))
-    for chunk in _chunks([ident for ident, sound in found.items() if not sound]):
+    for chunk in chunks([ident for ident, sound in found.items() if not sound]):
         connection.execute(update(table).where(key.in_(chunk), damaged_at.is_(None)).values(damaged_at=now))
-
-
-def _chunks(ids: Collection[str]) -> Iterable[list[str]]:
-    every = list(ids)
-    return (every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK))
 
 
 def _instant(text: str) -> datetime:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import runs
 from export_pipelines.spec.naming import span_of
 from export_pipelines.storage.manifest import Manifest
-
-_CHUNK = 500
 
 State = Literal["running", "published", "skipped", "failed", "died"]
 
@@ -156,8 +155,8 @@ def last_by_run(ledger: Ledger, run_ids: Sequence[str]) -> dict[str, dict[str, R
     """Run -> export -> its last attempt in that run; runs without an attempt are left out."""
     found: dict[str, dict[str, RunRow]] = {}
     with ledger.read() as connection:
-        for begin in range(0, len(run_ids), _CHUNK):
-            chosen = select(runs).where(runs.c.run_id.in_(run_ids[begin : begin + _CHUNK])).order_by(runs.c.id)
+        for chunk in chunks(run_ids):
+            chosen = select(runs).where(runs.c.run_id.in_(chunk)).order_by(runs.c.id)
             for row in connection.execute(chosen):
                 found.setdefault(row.run_id, {})[row.export] = run_row(row)
     return found

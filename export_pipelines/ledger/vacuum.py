@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, true
 
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import totals
 from export_pipelines.ledger.coverage import same_span
@@ -115,8 +116,7 @@ def runs_with_files(ledger: Ledger, run_ids: Sequence[str]) -> set[str]:
     """Which of the runs published an artifact whose files were not deleted, as far as the ledger knows."""
     found: set[str] = set()
     with ledger.read() as connection:
-        for begin in range(0, len(run_ids), _PAGE):
-            page = run_ids[begin : begin + _PAGE]
+        for page in chunks(run_ids):
             there = select(artifacts.c.run_id).where(artifacts.c.run_id.in_(page), artifacts.c.deleted_at.is_(None))
             published = select(runs.c.run_id).where(runs.c.run_id.in_(page), ~_without_files())
             found.update(connection.execute(there.union(published)).scalars())

@@ -13,12 +13,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, select, text, tuple_, update
 
+from export_pipelines.chunks import STATEMENT, chunks
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, watches
 from export_pipelines.spec.schedules import ScheduleSpec
 from export_pipelines.timing.ticks import Timing
 
-_CHUNK = 250
 _ELSE = {"description", "calendar", "on_holiday", "deadline_minutes", "batch_size", "misfire"}
 """What may change without a new timing: it does not move ticks."""
 
@@ -85,8 +85,8 @@ def everything(ledger: Ledger) -> list[Watch]:
 def advance(connection: Connection, watched: Iterable[Watch], until: datetime) -> None:
     """Record up to when the ticks are noted, in the caller's transaction."""
     keys = [(one.export, one.timing) for one in watched]
-    for begin in range(0, len(keys), _CHUNK):
-        these = tuple_(watches.c.export, watches.c.timing).in_(keys[begin : begin + _CHUNK])
+    for chunk in chunks(keys, STATEMENT // 2):  # two values each
+        these = tuple_(watches.c.export, watches.c.timing).in_(chunk)
         connection.execute(update(watches).where(these).values(seen_until=until))
 
 

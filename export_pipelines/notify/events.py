@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, text, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, events
 from export_pipelines.notify.kinds import LEVELS, Kind
@@ -19,7 +20,6 @@ from export_pipelines.notify.redaction import redact
 from export_pipelines.project import Project
 from export_pipelines.spec.recipients import Level
 
-_CHUNK = 500
 _INSERT = text(
     """
     insert into export_events
@@ -80,8 +80,7 @@ def known(ledger: Ledger, keys: Sequence[str]) -> set[str]:
     """Which of the keys are recorded."""
     found: set[str] = set()
     with ledger.read() as connection:
-        for start in range(0, len(keys), _CHUNK):
-            chunk = keys[start : start + _CHUNK]
+        for chunk in chunks(keys):
             found.update(connection.execute(select(events.c.key).where(events.c.key.in_(chunk))).scalars())
     return found
 
@@ -91,8 +90,7 @@ def known_runs(ledger: Ledger, run_ids: Sequence[str], kinds: Sequence[Kind]) ->
     query = select(events.c.run_id).distinct().where(events.c.kind.in_(kinds))
     found: set[str] = set()
     with ledger.read() as connection:
-        for start in range(0, len(run_ids), _CHUNK):
-            chunk = run_ids[start : start + _CHUNK]
+        for chunk in chunks(run_ids):
             found.update(connection.execute(query.where(events.c.run_id.in_(chunk))).scalars())
     return found
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import Instant, events, messages, notifications
 from export_pipelines.notify.events import event_of
@@ -111,9 +112,8 @@ def bind(connection: Connection, message_id: str, parts: Sequence[Due], *, now: 
             finished_at=None if state == "pending" else now,
         )
     )
-    numbers = [part.id for part in parts]
-    for start in range(0, len(numbers), 500):
-        chosen = notifications.c.id.in_(numbers[start : start + 500])
+    for numbers in chunks([part.id for part in parts]):
+        chosen = notifications.c.id.in_(numbers)
         connection.execute(update(notifications).where(chosen).values(message_id=message_id))
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger import runs
 from export_pipelines.ledger.runs import RunRow
 from export_pipelines.ledger.vacuum import LEAST_DAYS, Vacuumed, days_of, runs_with_files, vacuum
@@ -70,10 +71,9 @@ def forget_old_runs(
     published = runs_with_files(project.ledger, old)
     candidates = [run_id for run_id in old if run_id not in published]
     deleted, kept = 0, len(published)
-    for begin in range(0, len(candidates), _PAGE):
-        page = candidates[begin : begin + _PAGE]
+    for number, page in enumerate(chunks(candidates, _PAGE)):
         attempts = runs.last_by_run(project.ledger, page)
-        for position, run in enumerate(instance_log.runs_of(instance, page), begin):
+        for position, run in enumerate(instance_log.runs_of(instance, page), number * _PAGE):
             if deleted == limit:
                 return Forgotten(deleted, kept, len(candidates) - position)
             verdict = _may_go(instance, run, attempts.get(run.run_id, {}), told=run.run_id in beyond)

@@ -21,6 +21,8 @@ from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG, WILL_RETRY_TAG
 
+from export_pipelines.chunks import chunks
+
 _PAGE = 1000
 _KEYS = 200
 _ABANDONED = timedelta(minutes=10)  # a run that was created and never queued: whoever created it died
@@ -111,8 +113,8 @@ def ended_runs_of(
 ) -> list[tuple[datetime, EndedRun]]:
     """Runs of these partitions that were created after the instant (aware) and are over, in the order of creation."""
     found = []
-    for begin in range(0, len(partitions), _KEYS):
-        tags = {PARTITION: list(partitions[begin : begin + _KEYS])}
+    for keys in chunks(partitions, _KEYS):
+        tags = {PARTITION: list(keys)}
         filters = dg.RunsFilter(statuses=_OVER, tags=tags, created_after=after.astimezone(UTC))
         for record in instance.get_run_records(filters):
             found.append((_utc(record.create_timestamp), _ended(record, instance)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger import pulses, runs
 from export_pipelines.ledger.runs import RunRow
 from export_pipelines.notify import events
@@ -60,8 +61,7 @@ def _observe_runs(project: Project, instance: dg.DagsterInstance, start: datetim
     done = events.known_runs(project.ledger, [found.run.run_id for found in ended], _RUN_KINDS)
     fresh = [found for found in ended if found.run.run_id not in done]
     deadline = time.monotonic() + _SECONDS
-    for begin in range(0, len(fresh), _BATCH):
-        batch = fresh[begin : begin + _BATCH]
+    for batch in chunks(fresh, _BATCH):
         attempts = runs.last_by_run(project.ledger, [found.run.run_id for found in batch])
         ours = [(found, attempts.get(found.run.run_id, {})) for found in batch]
         sightings = [

@@ -11,6 +11,7 @@ import dagster as dg
 from export_pipelines.catching_up.decide import Active, gives_way
 from export_pipelines.catching_up.upstream import Key, levels
 from export_pipelines.catching_up.waiting import Lack, listed
+from export_pipelines.chunks import chunks
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
 from export_pipelines.ledger.pauses import Pauses, pauses_since
@@ -141,4 +142,4 @@ def _runs(exports: Sequence[ResolvedExport], timing: Timing) -> list[list[str]]:
         alone = export.name if export.spec.overlap == "cancel" else ""
         groups.setdefault((depth[export.name], alone), []).append(export.name)
     size = timing.schedule.batch_size
-    return [names[begin : begin + size] for _, names in sorted(groups.items()) for begin in range(0, len(names), size)]
+    return [list(names) for _, group in sorted(groups.items()) for names in chunks(group, size)]

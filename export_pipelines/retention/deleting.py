@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from export_pipelines.chunks import chunks
 from export_pipelines.crash import passing
 from export_pipelines.errors import ExportError
 from export_pipelines.ledger import artifacts, deletions
@@ -37,10 +38,10 @@ def remove(work: Pass, rows: Sequence[DeletionRow], lease: Lease) -> None:
     for row in rows:
         by_store[row.store].append(row)
     for name, members in by_store.items():
-        for start in range(0, len(members), _CHUNK):
+        for chunk in chunks(members, _CHUNK):
             if not work.may_go_on(lease):
                 return
-            _remove(work, name, members[start : start + _CHUNK])
+            _remove(work, name, chunk)
 
 
 def _remove(work: Pass, store: str, rows: Sequence[DeletionRow]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from export_pipelines.chunks import chunks
 from export_pipelines.crash import passing
 from export_pipelines.errors import ConfigurationError, ExportError, StorageUnavailableError
 from export_pipelines.storage.base import Removal, check_removals
@@ -40,8 +41,7 @@ def remove(bucket: Bucket, removals: Sequence[Removal]) -> dict[str, ExportError
 def _delete(bucket: Bucket, paths: Sequence[str]) -> dict[str, ExportError]:
     """Delete objects; returns path -> error of each that may still be there. Raises ConfigurationError."""
     failed: dict[str, ExportError] = {}
-    for first in range(0, len(paths), _BATCH):
-        batch = paths[first : first + _BATCH]
+    for batch in chunks(paths, _BATCH):
         answer = _ask(bucket, batch) if bucket.deletes_many else None
         failed |= _one_by_one(bucket, batch) if answer is None else answer
     return failed

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "export_pipelines"
 LAYERS = [
     {"errors"},
-    {"crash", "registry", "settings", "text"},
+    {"chunks", "crash", "registry", "settings", "text"},
     {"spec"},
     {"timing"},
     {"sources", "formats", "storage", "demo"},
