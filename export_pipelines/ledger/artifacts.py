@@ -134,7 +134,7 @@ def find(
         if value is not None:
             query = query.where(artifacts.c[column] == value)
     if partition is not None:
-        query = query.where(of_span(artifacts, partition))
+        query = query.where(of_span(artifacts, None if export is None else [export], partition))
     with ledger.read() as connection:
         return [_artifact(row) for row in connection.execute(query.limit(limit))]
 

@@ -231,9 +231,8 @@ def is_published() -> ColumnElement[bool]:
     """
     c = artifacts.c
     complete = or_(c.created_at >= c.window_end, c.scheduled_at.is_not(None))  # not of a partition that had not ended
-    of_export = (c.export == due.c.export, c.row_limit.is_(None), complete)
-    combined = (c.last_partition >= due.c.partition, c.partition <= due.c.partition)
-    return or_(exists().where(*of_export, c.partition == due.c.partition), exists().where(*of_export, *combined))
+    row = (artifacts, due.c.export, due.c.partition)
+    return or_(*(exists().where(found(*row), c.row_limit.is_(None), complete) for found in (own, combining)))
 
 
 def is_empty() -> ColumnElement[bool]:

@@ -59,10 +59,16 @@ def newest(ledger: Ledger, exports: Iterable[str], *, partition: str | None = No
     """The newest artifact of each export, or of this partition of it, whose files are there; not all have one."""
     c = artifacts.c
     query = _live("artifact").order_by(c.created_at.desc(), c.artifact_id).limit(1)
-    if partition is not None:
-        query = query.where(of_span(artifacts, partition))
     with ledger.read() as connection:
-        return [item for name in exports for item in _items(connection, "artifact", query.where(c.export == name))]
+        return [
+            item
+            for name in exports
+            for item in _items(
+                connection,
+                "artifact",
+                query.where(c.export == name if partition is None else of_span(artifacts, [name], partition)),
+            )
+        ]
 
 
 def had_damage(ledger: Ledger, export: str, partition: str, last_partition: str | None = None) -> bool:

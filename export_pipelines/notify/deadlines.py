@@ -105,8 +105,8 @@ def _done(connection: Connection, timing: Timing, partition: str) -> set[str]:
     """The timing's exports whose partition is published, or was skipped on purpose."""
     names = [export.name for export in timing.exports]
     due = tables.due
-    published = select(artifacts.c.export).where(of_span(artifacts, partition), artifacts.c.export.in_(names))
-    empty = select(runs.c.export).where(of_span(runs, partition), runs.c.state == "skipped", runs.c.export.in_(names))
+    published = select(artifacts.c.export).where(of_span(artifacts, names, partition))
+    empty = select(runs.c.export).where(of_span(runs, names, partition), runs.c.state == "skipped")
     skipped = select(due.c.export).where(
         due.c.partition == partition, due.c.state == "skipped", due.c.export.in_(names)
     )

@@ -24,9 +24,11 @@ REPOSITORY = Path(__file__).parents[2]
 RUNS = "query { runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
 BACKFILL = """
 mutation { launchPartitionBackfill(backfillParams: {
-  assetSelection: [{path: ["exports", "students"]}], partitionNames: ["2026-01-05", "2026-01-06"], title: "two days"
+  assetSelection: [{path: ["exports", "%s"]}], partitionNames: [%s], title: "some days"
 }) { ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
 """
+TWO_DAYS = '"2026-01-05", "2026-01-06"'
+TWO_MONTHS = '"2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02"'
 
 
 @contextmanager
@@ -89,6 +91,7 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
     schedules = {"minutely": {"cron": "* * * * *", "timezone": "Europe/Berlin"}}
     entries = {"students": {"schedule": "minutely"}, "leavers": {"schedule": "minutely", "on_empty": "skip"}}
     entries["leavers"]["datasets"] = {"leavers": {"table": "students", "filters": {"status": "nobody"}}}
+    entries["joined"] = {"combine": "month"}
     settings = write_project(tmp_path, entries, environ=variables, schedules=schedules)
     environ = os.environ | variables
     port = free_port()
@@ -107,13 +110,23 @@ def test_a_schedule_ticks_for_real_on_postgres(tmp_path: Path, postgres_url: str
             return [run for run in found if run["status"] == "SUCCESS"]
 
         run = wait_for(green, seconds=240, logs=tmp_path)[-1]
-        assert graphql(port, BACKFILL)["launchPartitionBackfill"]["backfillId"]
+        for name, keys in (("students", TWO_DAYS), ("joined", TWO_MONTHS)):
+            assert graphql(port, BACKFILL % (name, keys))["launchPartitionBackfill"]["backfillId"]
 
         def backfilled() -> bool:
             keys = {row.manifest.partition for row in artifacts.find(Project.load(settings).ledger, export="students")}
             return {"2026-01-05", "2026-01-06"} <= keys
 
         wait_for(backfilled, seconds=240, logs=tmp_path)
+
+        def joined() -> list[str]:
+            rows = artifacts.find(Project.load(settings).ledger, export="joined")
+            assert len({row.manifest.run_id for row in rows}) <= 1
+            return sorted(row.manifest.span for row in rows) if len(rows) == 2 else []
+
+        found = wait_for(joined, seconds=240, logs=tmp_path)
+        wait_for(lambda: len(green()) >= 4, seconds=60, logs=tmp_path)
+    assert found == ["2026-01-30--2026-01-31", "2026-02-01--2026-02-02"]
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     assert tags["exports/schedule"] == "minutely"
     made = Project.load(settings)

@@ -21,7 +21,10 @@ from export_pipelines.ledger import artifacts, due, leases, runs, tables
 from export_pipelines.ledger.artifacts import ArtifactRow
 from export_pipelines.ledger.due import Asked
 from export_pipelines.monitoring.missing import missing
+from export_pipelines.notify import events, incidents
 from export_pipelines.notify.deadlines import punctuality
+from export_pipelines.notify.dispatch import dispatch
+from export_pipelines.notify.events import Sighting
 from export_pipelines.opening import open_export
 from export_pipelines.project import Project
 from export_pipelines.rebuild import rebuild
@@ -260,6 +263,29 @@ def test_the_ledger_made_anew_knows_the_ranges(made: Project, tmp_path: Path) ->
         connection.execute(tables.artifacts.delete())
     rebuild(made.store("local"), made.ledger)
     assert current(made, "2026-01-20") == month
+
+
+@pytest.mark.parametrize(
+    ("failed", "produced", "over"),
+    [
+        ("2026-03-01--2026-03-31", "2026-03-01--2026-03-31", True),
+        ("2026-03-01--2026-03-31", "2026-03-15", False),
+        ("2026-03-01--2026-03-31", "2026-04-01", True),
+        ("2026-03-15", "2026-03-01--2026-03-31", True),
+        ("2026-03-15", "2026-02-01--2026-02-28", False),
+    ],
+)
+def test_an_incident_ends_when_its_last_partition_is_reached(
+    tmp_path: Path, failed: str, produced: str, over: bool
+) -> None:
+    made = project(tmp_path, {"days": MONTHLY})
+    now = datetime.now(UTC)
+    for minute, (kind, partition) in enumerate((("failed", failed), ("succeeded", produced))):
+        at = now + timedelta(minutes=minute)
+        seen = Sighting(key=kind, kind=kind, happened_at=at, export="days", partition=partition)  # type: ignore[arg-type]
+        events.record(made, [seen])
+    dispatch(made, now + timedelta(minutes=5))
+    assert bool(incidents.all_open(made.ledger)) is not over
 
 
 POLICY = {"retention": {"keep_last": 2, "archive": {"store": "vault", "format": "zip"}, "max_delete_percent": 100}}

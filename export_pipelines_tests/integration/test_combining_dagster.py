@@ -25,6 +25,7 @@ from export_pipelines.notify import events
 from export_pipelines.orchestration.assets import asset_key, export_asset
 from export_pipelines.orchestration.build import build_definitions
 from export_pipelines.orchestration.busy import active_exports
+from export_pipelines.orchestration.integrity import verify_job
 from export_pipelines.orchestration.io_managers import io_manager
 from export_pipelines.orchestration.observer import observe
 from export_pipelines.project import Project
@@ -311,3 +312,42 @@ def test_a_backfill_is_one_run(tmp_path: Path) -> None:
     definitions = build_definitions(make(tmp_path, schedule={"cron": "0 6 * * *"}))
     node = definitions.get_repository_def().asset_graph.get(KEY)
     assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def flip(made: Project, row: ArtifactRow) -> None:
+    """Damage a file of the artifact."""
+    path = Path(made.store(row.store).uri(row.path_of(row.manifest.files[0].name)))
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+def test_damage_is_shown_for_every_day_until_it_is_published_anew(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    made = make(tmp_path, schedule="daily", start="2026-01-01")
+    everything = build_definitions(made).resolve_implicit_global_asset_job_def()
+    asset_and_check = everything.get_subset(
+        asset_selection={KEY}, asset_check_selection={dg.AssetCheckKey(KEY, "integrity")}
+    )
+    result = asset_and_check.execute_in_process(instance=instance, tags=tags_of("2026-01-30", "2026-02-02"))
+    assert result.success
+    keys = ["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02"]
+    assert checked(instance, "integrity") == dict.fromkeys(keys, "SUCCEEDED")
+    made.run(made.request("days", "2026-01-31", run_id="a" * 32))  # this day has a newer version
+    flip(made, by_window(made)[0])
+    config = {"ops": {"read_again": {"config": {"days": 0}}}}
+    assert verify_job(made).execute_in_process(instance=instance, run_config=config).success
+    assert newest(instance, "2026-01-30") is False
+    assert newest(instance, "2026-01-31") is True
+    now = datetime.now(UTC)
+    found = events.between(made.ledger, now - timedelta(days=1), now + timedelta(days=1))
+    assert [(event.kind, event.partition) for event in found] == [("damaged", "2026-01-30--2026-01-31")]
+    assert materialize(made, instance, "2026-01-30", "2026-01-31").success
+    assert newest(instance, "2026-01-30") is True
+
+
+def newest(instance: dg.DagsterInstance, partition: str) -> bool:
+    """Whether the check `integrity` passed when it was last evaluated for the partition."""
+    key = dg.AssetCheckKey(KEY, "integrity")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=50)
+    evaluations = (r.event.dagster_event.event_specific_data for r in records if r.event and r.event.dagster_event)
+    return next(
+        bool(e.passed) for e in evaluations if getattr(e, "partition", "") == partition and hasattr(e, "passed")
+    )
