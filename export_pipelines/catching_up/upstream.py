@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from export_pipelines.catching_up.waiting import Lack
+from export_pipelines.chunks import chunks
 from export_pipelines.errors import SpecError
 from export_pipelines.ledger.due import Cause
 from export_pipelines.ledger.tables import artifacts, due, runs
@@ -24,7 +25,6 @@ from export_pipelines.timing.ticks import Timing, timings
 Key = tuple[str, str]
 """An export and a partition."""
 
-_CHUNK = 500
 _NOTHING_COMES: tuple[Cause, ...] = ("holiday", "condition")
 
 
@@ -142,11 +142,9 @@ def _known(project: Project, names: Iterable[str], partitions: list[str]) -> _Kn
     chosen, known = sorted(names), _Known(set(), {}, {})
     asked, empty = dict[Key, _Asked](), dict[Key, datetime]()
     with project.ledger.read() as connection:
-        for begin in range(0, len(chosen), _CHUNK):
-            exports = chosen[begin : begin + _CHUNK]
+        for exports in chunks(chosen):
             known.published.update(_combined(connection, exports, partitions))
-            for start in range(0, len(partitions), _CHUNK):
-                keys = partitions[start : start + _CHUNK]
+            for keys in chunks(partitions):
                 known.published.update(_published(connection, exports, keys))
                 asked.update(_asked(connection, exports, keys))
                 empty.update(_empty(connection, exports, keys))

@@ -85,10 +85,7 @@ def had_damage(ledger: Ledger, export: str, partition: str, last_partition: str 
         if damaged or len(found) < 2:
             return damaged
         spans = sorted({span_of(row.partition, row.last_partition) for row in found})
-        told = (
-            _told.where(events.c.export == export, events.c.partition.in_(spans[begin : begin + _CHUNK])).limit(1)
-            for begin in range(0, len(spans), _CHUNK)
-        )
+        told = (_told.where(events.c.export == export, events.c.partition.in_(some)).limit(1) for some in chunks(spans))
         return any(connection.execute(query).first() is not None for query in told)
 
 
