@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -138,7 +138,7 @@ def _is_before_the_first(export: ResolvedExport, window: Window) -> bool:
     return window.utc() < first.utc()
 
 
-def _known(project: Project, names: Iterable[str], partitions: list[str]) -> _Known:
+def _known(project: Project, names: Iterable[str], partitions: Sequence[str]) -> _Known:
     chosen, known = sorted(names), _Known(set(), {}, {})
     asked, empty = dict[Key, _Asked](), dict[Key, datetime]()
     with project.ledger.read() as connection:
@@ -157,13 +157,13 @@ def _is_complete() -> tuple[ColumnElement[bool], ...]:
     return c.good, c.row_limit.is_(None), or_(c.created_at >= c.window_end, c.scheduled_at.is_not(None))
 
 
-def _published(connection: Connection, exports: list[str], partitions: list[str]) -> Iterator[Key]:
+def _published(connection: Connection, exports: Sequence[str], partitions: Sequence[str]) -> Iterator[Key]:
     c = artifacts.c
     query = select(c.export, c.partition).where(c.export.in_(exports), c.partition.in_(partitions), *_is_complete())
     yield from ((row.export, row.partition) for row in connection.execute(query.distinct()))
 
 
-def _combined(connection: Connection, exports: list[str], partitions: list[str]) -> Iterator[Key]:
+def _combined(connection: Connection, exports: Sequence[str], partitions: Sequence[str]) -> Iterator[Key]:
     """Partitions that an artifact covers together with others."""
     c = artifacts.c
     query = select(c.export, c.partition, c.last_partition).where(
@@ -173,7 +173,7 @@ def _combined(connection: Connection, exports: list[str], partitions: list[str])
         yield from ((row.export, key) for key in partitions if row.partition <= key <= row.last_partition)
 
 
-def _asked(connection: Connection, exports: list[str], partitions: list[str]) -> Iterator[tuple[Key, _Asked]]:
+def _asked(connection: Connection, exports: Sequence[str], partitions: Sequence[str]) -> Iterator[tuple[Key, _Asked]]:
     c = due.c
     query = select(c.export, c.partition, c.state, c.cause, c.failures, c.tick).where(
         c.export.in_(exports), c.partition.in_(partitions)
@@ -182,7 +182,7 @@ def _asked(connection: Connection, exports: list[str], partitions: list[str]) ->
         yield (row.export, row.partition), _Asked(row.state, row.cause, row.failures, row.tick)
 
 
-def _empty(connection: Connection, exports: list[str], partitions: list[str]) -> Iterator[tuple[Key, datetime]]:
+def _empty(connection: Connection, exports: Sequence[str], partitions: Sequence[str]) -> Iterator[tuple[Key, datetime]]:
     c = runs.c
     query = select(c.export, c.partition, func.max(c.started_at).label("at")).where(
         c.export.in_(exports), c.partition.in_(partitions), c.state == "skipped"

@@ -166,7 +166,7 @@ def replaced(ledger: Ledger, export: str, span: str) -> str | None:
     combined (`2026-01-01--2026-01-31`), one that combines exactly these. For the holder of the lease only.
     """
     c = artifacts.c
-    query = select(c.artifact_id).where(c.export == export, of_span(artifacts, span), c.row_limit.is_(None))
+    query = select(c.artifact_id).where(of_span(artifacts, [export], span), c.row_limit.is_(None))
     with ledger.read() as connection:
         return connection.execute(query.order_by(c.created_at.desc(), c.artifact_id).limit(1)).scalar()
 
