@@ -45,13 +45,16 @@ def check_changed(opened: OpenExport, content_sha256: str) -> None:
     ConditionSkip.
     """
     request = opened.request
-    last = artifacts.last_good(opened.services.ledger, request.export.name, before=request.window.end)
+    combined = request.last_partition is not None
+    last = artifacts.last_good(
+        opened.services.ledger, request.export.name, before=request.window.end, combined=combined
+    )
     if last is None or last.manifest.spec_sha256 != request.export.spec_sha256:
         return
     if last.manifest.content_sha256 == content_sha256:
-        which = f"artifact {last.manifest.artifact_id[:8]} of {last.manifest.partition}"
+        which = f"artifact {last.manifest.artifact_id[:8]} of {last.manifest.span}"
         raise ConditionSkip(_what(request), reason=f"the same content as {which}, and `only_if` is changed")
 
 
 def _what(request: Request) -> str:
-    return f"export {request.export.name}, partition {request.partition}"
+    return f"export {request.export.name}, partition {request.span}"

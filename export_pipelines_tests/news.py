@@ -36,6 +36,18 @@ def news_project(root: Path, **entry: Any) -> Project:
     return project(root, {"news": {"datasets": DATASETS, **entry}})
 
 
+def only(root: Path, dataset: dict[str, Any], **entry: Any) -> Project:
+    """A project whose export `news` has this dataset, called `rows`, and no other one."""
+    return news_project(root, datasets={"rows": dataset}, **entry)
+
+
+def execute(root: Path, *statements: str) -> None:
+    """Change the database."""
+    with closing(sqlite3.connect(root / "school.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def insert(root: Path, ids: Iterable[int]) -> None:
     """Add rows; each is seen one microsecond after the one with the number before it."""
     rows = [(n, (BEGIN + timedelta(microseconds=n)).isoformat(" "), f"name of {n}") for n in ids]

@@ -1,21 +1,17 @@
 """Exports of what is new: what each partition gets, what moves the mark and what does not, and what is refused."""
 
 import json
-import sqlite3
-from contextlib import closing
+import re
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from export_pipelines.errors import (
-    ColumnTypeError,
-    ExportError,
     OnEmptySkip,
-    QueryError,
     RowLimitExceededError,
-    SpecError,
 )
 from export_pipelines.incremental import Marks
 from export_pipelines.ledger import artifacts
@@ -29,10 +25,12 @@ from export_pipelines_tests.news import (
     BY_ID,
     BY_TIME,
     DATASETS,
+    execute,
     ids_of,
     insert,
     news_project,
     once,
+    only,
     run,
     times_exported,
 )
@@ -46,17 +44,6 @@ def by_id(made: Project, partition: str, **options: Any) -> list[int]:
     found = ids_of(made, run(made, partition, **options).row)
     assert found["by_id"] == found["by_time"]
     return found["by_id"]
-
-
-def only(root: Path, dataset: dict[str, Any], **entry: Any) -> Project:
-    """A project whose export `news` has this dataset only."""
-    return news_project(root, datasets={"rows": dataset}, **entry)
-
-
-def execute(root: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(root / "school.db")) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 class TestRanges:
@@ -224,131 +211,6 @@ class TestMarks:
         assert only(tmp_path, {**plain, "watermark": {"column": "id"}}).export("news").spec_sha256 == hashes[1]
 
 
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("dataset", "error", "message"),
-        [
-            ({"table": "news", "watermark": "name"}, ColumnTypeError, "'name' is string, which.*types: {name: timestamptz}"),
-            ({"table": "news", "watermark": "idd"}, ExportError, "idd"),
-            (
-                {"sql": "select name from news where id > :watermark", "watermark": {"column": "id", "initial": 0}},
-                SpecError,
-                "'id' is no column of the result. It has: name",
-            ),
-            (
-                {"sql": "select id * 1.5 as x from news where id > :watermark", "watermark": {"column": "x", "initial": 0}},
-                ColumnTypeError,
-                "'x' is double, which databases compare in different ways",
-            ),
-            (
-                {"table": "news", "watermark": {"column": "seen", "initial": 0}},
-                SpecError,
-                "'seen' is timestamp.*`initial` is 0",
-            ),
-        ],
-    )  # fmt: skip
-    def test_columns_that_can_be_none(
-        self, tmp_path: Path, dataset: dict[str, Any], error: type[Exception], message: str
-    ) -> None:
-        made = only(tmp_path, dataset)
-        insert(tmp_path, [1])
-        with pytest.raises(error, match=message):
-            run(made, MON)
-        assert artifacts.find(made.ledger) == []
-
-    @pytest.mark.parametrize(
-        "dataset", [BY_ID, {**BY_TIME, "sql": f"{BY_TIME['sql']}".replace("where", "where seen is null or")}]
-    )
-    def test_null_is_never_left_out_in_silence(self, tmp_path: Path, dataset: dict[str, Any]) -> None:
-        made = only(tmp_path, dataset)
-        insert(tmp_path, [1])
-        run(made, MON)
-        execute(tmp_path, "insert into news values (null, null, 'lost')")
-        for partition in (TUE, MON):
-            with pytest.raises(ColumnTypeError, match=r"is NULL in 1 row.*is[_ ]n"):
-                run(made, partition)
-
-    def test_null_may_be_left_out_on_purpose(self, tmp_path: Path) -> None:
-        made = only(tmp_path, {**BY_ID, "filters": {"id": {"is_null": False}}})
-        insert(tmp_path, [1])
-        execute(tmp_path, "insert into news values (null, null, 'lost')")
-        assert ids_of(made, run(made, MON).row) == {"rows": [1]}
-
-    def test_sql_that_gives_a_row_again(self, tmp_path: Path) -> None:
-        sql = "select * from news where id >= :watermark"
-        made = only(tmp_path, {"sql": sql, "watermark": {"column": "id", "initial": 0}})
-        insert(tmp_path, [1, 2])
-        run(made, MON)
-        with pytest.raises(QueryError, match=r"'id' is 2 in a row, and partition 2026-01-05.*up to 2.*id > :watermark"):
-            run(made, TUE)
-
-    def test_sql_that_cannot_end(self, tmp_path: Path) -> None:
-        open_end = {"sql": "select * from news where id > :watermark", "watermark": {"column": "id", "initial": 0}}
-        made = only(tmp_path, open_end)
-        insert(tmp_path, [1])
-        run(made, MON)
-        insert(tmp_path, [2])
-        run(made, TUE)
-        with pytest.raises(SpecError, match=r"belong to partition 2026-01-06.*id <= :watermark_end"):
-            run(made, MON)
-        too_far = open_end | {"sql": f"{open_end['sql']} and id < :watermark_end + 5"}
-        with pytest.raises(QueryError, match="is 2 in a row, and that belongs to partition 2026-01-06"):
-            run(only(tmp_path, too_far), MON)
-
-    def test_a_column_whose_type_has_changed(self, tmp_path: Path) -> None:
-        made = only(tmp_path, BY_ID)
-        insert(tmp_path, [1])
-        run(made, MON)
-        execute(tmp_path, "drop table news", "create table news (id date)", "insert into news values ('2026-01-01')")
-        with pytest.raises(
-            ColumnTypeError, match=r"'id' is date32\[day\], but partition 2026-01-05 was exported with 1"
-        ):
-            run(made, TUE)
-
-    def test_a_sum_that_another_query_confirms(self, tmp_path: Path) -> None:
-        total = {"column": "id", "sql": "select sum(id) from news where id > :watermark and id <= :watermark_end"}
-        checks = {"control_total": total, "blocking": ["control_total"]}
-        made = only(tmp_path, {**BY_ID, "watermark": {"column": "id", "initial": 0}, "checks": checks})
-        for partition, ids in ((MON, [1, 2]), (TUE, [3, 4])):
-            insert(tmp_path, ids)
-            assert run(made, partition).row.good
-        assert run(made, MON).row.good
-
-
-class TestSqlite:
-    """SQLite compares timestamps as text, and numbers in columns of text too."""
-
-    @pytest.mark.parametrize(
-        "form", ["2026-01-05 {}+00:00", "2026-01-05 {}", "2026-01-05 {}Z", "2026-01-05T{}", "2026-01-05T{}Z"]
-    )
-    @pytest.mark.parametrize("fraction", [".000000", ".000001", ".5", ".500000", ""])
-    def test_tables_with_timestamps_in_any_form(self, tmp_path: Path, form: str, fraction: str) -> None:
-        made = only(tmp_path, {"table": "news", "columns": ["id", "seen"], "watermark": "seen"})
-        times = [f"{hour}:00:00{fraction}" for hour in ("09", "10", "11")]
-        for partition, number in ((MON, 0), (TUE, 1), (WED, 2)):
-            execute(tmp_path, f"insert into news values ({number}, '{form.format(times[number])}', '')")
-            assert ids_of(made, run(made, partition).row) == {"rows": [number]}
-        found = [ids_of(made, run(made, partition).row)["rows"] for partition in (TUE, MON, WED)]
-        assert found == [[1], [0], [2]]
-
-    def test_numbers_that_are_kept_as_text(self, tmp_path: Path) -> None:
-        execute(tmp_path, "create table texts (id text)", "insert into texts values ('9'), ('8')")
-        dataset = {"table": "texts", "watermark": "id", "types": {"id": "decimal(10,0)"}}
-        made = only(tmp_path, dataset)
-        run(made, MON)
-        execute(tmp_path, "insert into texts values ('10'), ('11')")
-        assert ids_of(made, run(made, TUE).row) == {"rows": [10, 11]}
-        assert ids_of(made, run(made, MON).row) == {"rows": [9, 8]}
-
-    def test_a_computed_column_without_rows(self, tmp_path: Path) -> None:
-        sql = "select name, max(id) as top from news where id > :watermark and id <= :watermark_end group by name"
-        made = only(tmp_path, {"sql": sql, "watermark": {"column": "top", "initial": 0}})
-        assert run(made, MON).manifest.watermarks["rows"].up_to == "0"
-        insert(tmp_path, [1, 2])
-        assert run(made, TUE).manifest.rows == {"rows": 2}
-        assert run(made, WED).manifest.watermarks["rows"].up_to == "2"
-
-
 class TestShown:
     def test_by_commands(self, tmp_path: Path) -> None:
         made, cli = news_project(tmp_path), Cli(tmp_path)
@@ -388,3 +250,26 @@ def test_exports_without_watermarks_ask_the_ledger_nothing(tmp_path: Path) -> No
     made = project(tmp_path, {"students": {}})
     unreachable = Ledger("postgresql://nobody@127.0.0.1:1/none")
     assert marks_of(made.request("students", MON, run_id="x"), unreachable).bounds == Marks().bounds == {}
+
+
+def test_the_examples_of_the_page_are_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "incremental.md").read_text("utf-8")
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    assert len(examples) == 4
+    made = project(tmp_path, {f"export_{number}": example for number, example in enumerate(examples)})
+    assert len(made.specs.exports) == 4
+
+
+def test_a_margin_leaves_young_rows_to_the_next_partition(tmp_path: Path) -> None:
+    """As the page advises: 3 has a lower number than 4 and is committed when the first run is over."""
+    sql = """
+        select * from news where id > :watermark and id <= :watermark_end
+        and id < (select coalesce(min(id), 9223372036854775807) from news where seen >= :window_end) order by id
+    """
+    made = only(tmp_path, {"sql": sql, "watermark": {"column": "id", "initial": 0}})
+    rows = [(1, "2026-01-05 10:00:00+00:00"), (2, "2026-01-05 23:59:59+00:00"), (4, "2026-01-06 00:00:01+00:00")]
+    execute(tmp_path, *(f"insert into news values ({number}, '{seen}', '')" for number, seen in rows))
+    assert ids_of(made, run(made, MON).row) == {"rows": [1, 2]}
+    execute(tmp_path, "insert into news values (3, '2026-01-06 00:00:00+00:00', '')")
+    assert ids_of(made, run(made, TUE).row) == {"rows": [3, 4]}
+    assert [ids_of(made, run(made, partition).row)["rows"] for partition in (MON, TUE)] == [[1, 2], [3, 4]]

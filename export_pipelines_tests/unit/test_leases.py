@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from sqlalchemy import select
 
 from export_pipelines.errors import LeaseHeldError, LeaseLostError
+from export_pipelines.ledger import runs
 from export_pipelines.ledger.holder import holder_of_this_process, is_dead
-from export_pipelines.ledger.leases import WHOLE, acquire, free, held
+from export_pipelines.ledger.leases import WHOLE, acquire, free, held, partition_of
 from export_pipelines.ledger.ledger import Ledger
 from export_pipelines.ledger.tables import leases
 
@@ -228,3 +230,11 @@ def test_of_many_who_take_a_partition_or_the_whole_export_no_two_that_exclude_ea
             thread.join()
         names = [name for name, _ in taken]
         assert names == [WHOLE] or (names and WHOLE not in names)
+
+
+def test_the_partition_of_a_run_with_the_whole_lease_is_known_by_its_name_in_paths(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with acquire(ledger, "news", WHOLE, ttl_seconds=60, wait_seconds=0):
+        runs.start(ledger, run_id="r", export="news", partition="2026-01-05-14:00", now=datetime.now(UTC))
+    assert partition_of(ledger, "news", "2026-01-05-1400") == "2026-01-05-14:00"
+    assert partition_of(ledger, "news", "2026-01-06") is None
