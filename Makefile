@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-faults fuzz lint check docs lock clean
+.PHONY: help demo dev test test-distributed test-faults fuzz lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
 	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test   install what the tests need, and run them all"
+	@echo "make test-distributed  several workers behind a broker, one of which is killed (about four minutes)"
 	@echo "make test-faults  kill, crash, cut off and fill up everything, many times (more than an hour)"
 	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
@@ -40,6 +41,15 @@ dev: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
+
+# Not in the lock: nobody needs it who does not use Celery. What is installed already keeps its version.
+$(VENV)/.distributed: $(VENV)/.dev
+	$(BIN)/uv pip freeze --quiet --python $(BIN)/python --exclude-editable > $(VENV)/.pinned
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(VENV)/.pinned --group distributed
+	@touch $@
+
+test-distributed: $(VENV)/.distributed
+	$(BIN)/python -m pytest -m distributed export_pipelines_tests/e2e/test_distributed.py
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/kill_publishers.py --layout artifact

@@ -10,7 +10,8 @@ from export_pipelines.crash import passing
 from export_pipelines.errors import ConditionSkip
 from export_pipelines.export import write
 from export_pipelines.ledger import readings
-from export_pipelines.opening import OpenExport, Request
+from export_pipelines.ledger.artifacts import ArtifactRow
+from export_pipelines.opening import Artifact, OpenExport, Request
 from export_pipelines.orchestration.checks import check_results, check_specs, published_anew
 from export_pipelines.orchestration.combined import Event, materialize_range
 from export_pipelines.orchestration.failures import failing_clearly, retry_policy
@@ -20,6 +21,8 @@ from export_pipelines.orchestration.lineage import upstream_keys
 from export_pipelines.orchestration.metadata import skipped
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
+from export_pipelines.orchestration.ranges import Ranged
+from export_pipelines.orchestration.repeated import open_unless_published, shown_again
 from export_pipelines.orchestration.upstream import upstream_deps
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
@@ -28,7 +31,7 @@ from export_pipelines.timing.ticks import Partitioning
 SCHEDULED_AT = "exports/scheduled_at"
 SCHEDULE = "exports/schedule"
 MAX_RUNTIME = "dagster/max_runtime"
-_Yielded = dg.Output[OpenExport] | dg.AssetCheckResult | Event
+_Yielded = dg.Output[OpenExport] | dg.Output[Ranged] | dg.AssetCheckResult | Event
 
 
 def asset_key(export: str) -> dg.AssetKey:
@@ -71,17 +74,23 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
                 export.name, context.partition_key, run_id=context.run.run_id, scheduled_at=_scheduled_at(context.run)
             )
             opened, skip = _opened(project, request, context)
+            before = None if isinstance(opened, OpenExport) else opened
         if skip is not None:
             context.log.info(str(skip))
             yield skipped(asset_key(export.name), context.partition_key, skip)
-        if opened is not None:
+        if before is not None:
+            context.log.info(f"run {before.manifest.run_id} has published this as {before.manifest.artifact_id}")
+            yield shown_again(project, before)
+            yield from check_results(export, Artifact(before, checks=before.manifest.checks))
+            return
+        if isinstance(opened, OpenExport):
             yield dg.Output(opened)  # the IO manager publishes before the next line
             passing("materialized")
             with failing_clearly():
                 damaged = readings.had_damage(project.ledger, export.name, context.partition_key)
             if damaged:
                 yield published_anew(asset_key(export.name), context.partition_key)
-        yield from check_results(export, opened.artifact if opened else None)
+        yield from check_results(export, opened.artifact if isinstance(opened, OpenExport) else None)
 
     if spec.combine is None:
         return _export
@@ -90,15 +99,15 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
 
 def _opened(
     project: Project, request: Request, context: dg.AssetExecutionContext
-) -> tuple[OpenExport | None, ConditionSkip | None]:
-    """The datasets, or why the run is skipped.
+) -> tuple[OpenExport | ArtifactRow | None, ConditionSkip | None]:
+    """The datasets, or what a run that this one repeats has published of them, or why the run is skipped.
 
     Where only the whole content decides that, everything is written to staging first: an output that the IO manager got
     would be materialized.
     """
     try:
-        opened = project.open(request)
-        if decides_late(request):
+        opened = open_unless_published(project, context.instance, context.run, request)
+        if isinstance(opened, OpenExport) and decides_late(request):
             with opened.closed_on_error():
                 write(opened, on_rows=Progress(context.log))
     except ConditionSkip as skip:

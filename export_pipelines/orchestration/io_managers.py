@@ -16,6 +16,7 @@ from export_pipelines.orchestration.failures import failing_clearly
 from export_pipelines.orchestration.frames import open_frames
 from export_pipelines.orchestration.metadata import describe
 from export_pipelines.orchestration.ranges import Ranged, made_by, resumed_from
+from export_pipelines.orchestration.repeated import earlier_artifact
 from export_pipelines.project import Project
 
 _LOG_SECONDS = 10
@@ -47,7 +48,8 @@ class ArtifactIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> ArtifactRow | list[ArtifactRow]:
         """The artifact that the upstream run published: never another run's, even if it is newer.
 
-        Of a run of several partitions a list, oldest partition first; also what runs have published that it continues.
+        Of a run of several partitions a list, oldest partition first; also what runs have published that it continues
+        after a failure.
         Raises dg.Failure if there is none, or one of which a blocking check failed.
         """
         upstream, name = context.upstream_output, context.asset_key.path[-1]
@@ -55,6 +57,7 @@ class ArtifactIOManager(dg.IOManager):
         run = context.instance.get_run_by_id(run_id) if _is_ranged(context) else None
         if run is None:
             found = artifacts.find(self.project.ledger, export=name, run_id=run_id, limit=1)
+            found = found or earlier_artifact(self.project, context.instance, name, run_id)
         else:
             made = made_by(self.project.ledger, name, [run_id, *resumed_from(context.instance, run)])
             found = sorted(made.values(), key=lambda row: row.manifest.window.start)

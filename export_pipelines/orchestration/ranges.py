@@ -25,7 +25,7 @@ _MOST_PARENTS = 20
 
 @dataclass(frozen=True)
 class Ranged:
-    """What the asset of a run of several partitions hands to its IO manager: all is published already."""
+    """What an asset hands to its IO manager when all is published already, as in a run of several partitions."""
 
     artifact_ids: tuple[str, ...]
 
