@@ -100,7 +100,7 @@ def _opened(
         opened = project.open(request)
         if decides_late(request):
             with opened.closed_on_error():
-                write(opened, on_rows=Progress(context.log))
+                write(opened, on_rows=Progress(context.log, opened))
     except ConditionSkip as skip:
         return None, skip
     return opened, None

@@ -48,14 +48,16 @@ def catch_up(project: Project, instance: dg.DagsterInstance, now: datetime) -> C
     ledger = project.ledger
     note_ticks(project, now)
     due.settle(ledger)
-    rows = due.unsettled(ledger)
-    if not rows:
+    if not due.unsettled(ledger):
         return CaughtUp()
+    active = active_exports(project, instance, now)
+    due.settle(ledger)  # after that: what a run at work publishes meanwhile would look like a request that was lost
+    rows = due.unsettled(ledger)
     rules = policies(project, pauses_since(ledger, now), now)
     latest = {name for name, rule in rules.items() if rule.misfire == "latest"}
     world = World(
         policies=rules,
-        active=active_exports(project, instance, now),
+        active=active,
         ended=ended_exports(project, instance, rows, now),
         made=due.last_requested(ledger, {row.export for row in rows} & latest),
         missing=missing(project, instance, [(row.export, row.partition) for row in rows if is_waiting(row)]),
