@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
+from export_pipelines.catching_up.sharing import shared
 from export_pipelines.catching_up.upstream import Key, levels
 from export_pipelines.catching_up.waiting import Lack, listed
 from export_pipelines.ledger import due
@@ -17,7 +18,6 @@ from export_pipelines.ledger.estimates import likely_seconds
 from export_pipelines.ledger.pauses import Pauses, pauses_since
 from export_pipelines.orchestration.busy import active_exports
 from export_pipelines.orchestration.ending import end_runs
-from export_pipelines.orchestration.sharing import shared
 from export_pipelines.orchestration.upstream import missing
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
@@ -144,4 +144,4 @@ def _runs(exports: Sequence[ResolvedExport], timing: Timing, seconds: Mapping[st
         alone = export.name if export.spec.overlap == "cancel" else ""
         groups.setdefault((depth[export.name], alone), []).append(export.name)
     size = timing.schedule.batch_size
-    return [names for _, group in sorted(groups.items()) for names in shared(group, size, seconds)]
+    return [names for _, group in sorted(groups.items()) for names in shared(group, size, seconds.get)]
