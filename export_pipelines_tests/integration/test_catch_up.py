@@ -131,7 +131,9 @@ def test_what_a_run_publishes_while_the_sensor_looks_is_not_requested_again(
 ) -> None:
     with playing(hourly(tmp_path, "a", "b"), START) as play:
         (request,) = play.sensor(HOUR).requests
-        run_id = working(play, PARTITION, dg.DagsterRunStatus.STARTED, asset_selection=set(request.asset_selection or ()))
+        run_id = working(
+            play, PARTITION, dg.DagsterRunStatus.STARTED, asset_selection=set(request.asset_selection or ())
+        )
         look = play.instance.get_run_records
 
         def publishing_first(*arguments: Any, **options: Any) -> Any:

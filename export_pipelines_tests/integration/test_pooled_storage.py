@@ -40,7 +40,10 @@ def instance(
 
 def run(root: Path, made: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     """Three exports, of which one is skipped, one fails a check, and all have a pool."""
-    entries: dict[str, Any] = {"students": {}, "few": {"datasets": {"b": {"table": "students", "checks": {"rows": {"min": 9}}}}}}
+    entries: dict[str, Any] = {
+        "students": {},
+        "few": {"datasets": {"b": {"table": "students", "checks": {"rows": {"min": 9}}}}},
+    }
     entries["leavers"] = {"on_empty": "skip", "datasets": {"a": {"table": "students", "filters": {"status": "no"}}}}
     schedules = {"nightly": {"cron": "0 2 * * *"}}
     exports = {name: {**entry, "schedule": "nightly"} for name, entry in entries.items()}
