@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from export_pipelines.catching_up.policies import Policy
+from export_pipelines.catching_up.sharing import shared
 from export_pipelines.catching_up.waiting import Lack, is_waiting, missed, waits_since, waits_until
-from export_pipelines.chunks import chunks
 from export_pipelines.ledger.due import Cause, DueRow
 
 GRACE = timedelta(minutes=2)
@@ -45,7 +45,7 @@ class World:
     """What holds now: export -> its rules, export -> its runs, (export, partition) -> how its last run ended.
 
     `made`: export -> the latest tick that was requested, for `misfire: latest`. `missing`: (export, partition) ->
-    what is still to come of what it waits for.
+    what is still to come of what it waits for. `seconds`: export -> how long it took last time.
     """
 
     policies: Mapping[str, Policy]
@@ -53,6 +53,7 @@ class World:
     ended: Mapping[tuple[str, str], Ended] = field(default_factory=dict)
     made: Mapping[str, datetime] = field(default_factory=dict)
     missing: Mapping[tuple[str, str], Sequence[Lack]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,5 +213,5 @@ def _batched(rows: Sequence[DueRow], world: World) -> list[Requested]:
 
 def _sized(rows: Sequence[DueRow], world: World) -> Iterator[Requested]:
     policy = world.policies[rows[0].export]
-    for chunk in chunks(rows, policy.batch_size):
+    for chunk in shared(rows, policy.batch_size, lambda row: world.seconds.get(row.export)):
         yield Requested(policy.timing, chunk)

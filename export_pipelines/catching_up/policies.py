@@ -33,7 +33,7 @@ class Policy:
     """
 
     timing: str
-    batch_size: int = 50
+    batch_size: int = 250
     misfire: Misfire = "all"
     overlap: Overlap = "queue"
     attempts: int = 3

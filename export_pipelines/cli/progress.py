@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from export_pipelines.cli.output import console
 
+if TYPE_CHECKING:
+    from export_pipelines.pace import Pace
+
 
 @contextmanager
-def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
-    """Show rows, rows per second and time while rows are written.
+def counting_rows(label: str, pace: Pace) -> Iterator[Callable[[int], None]]:
+    """Show rows, rows per second, time, and when it will probably be done, while rows are written.
 
     What it yields is called with the rows so far: with 0 when the queries have executed, then after each batch.
     """
@@ -28,17 +31,18 @@ def counting_rows(label: str) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.completed:,.0f} rows"),
         TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=terminal, transient=True) as progress:
-        task = progress.add_task(f"{label}: opening", total=None, speed="")
-        began = time.monotonic()
+        task = progress.add_task(f"{label}: opening", total=None, speed="", left="")
 
         def _on_rows(rows: int) -> None:
-            nonlocal began
-            began = began if rows else time.monotonic()
-            seconds = max(time.monotonic() - began, 0.001)
-            speed = f"{rows / seconds:,.0f} rows/s" if rows else ""
-            progress.update(task, completed=rows, description=label, speed=speed)
+            if not rows:
+                pace.restart()
+            seen = pace.seen(rows)
+            progress.update(
+                task, completed=rows, total=seen.expected, description=label, speed=seen.speed, left=seen.left
+            )
 
         yield _on_rows
 

@@ -79,12 +79,14 @@ def _spans(
 def _produce(app: App, export: ResolvedExport, span: Span, *, run_id: str, limit: int | None) -> dict[str, Any]:
     """Publish one artifact and say what happened; an error is part of the result."""
     from export_pipelines.cli.progress import counting_rows
+    from export_pipelines.pace import pace_of
 
     result: dict[str, Any] = {"partition": span.first, "last_partition": span.last, "state": "failed"}
     result |= {"artifact": None, "reason": None, "checks": []}
     try:
         request = app.project.request(export.name, span.first, last_partition=span.last, run_id=run_id, row_limit=limit)
-        with counting_rows(f"{export.name} {span.name}") as on_rows:
+        pace = pace_of(request, app.project.ledger)
+        with counting_rows(f"{export.name} {span.name}", pace) as on_rows:
             published = app.project.run(request, on_rows=on_rows)
     except ConditionSkip as skip:
         return {**result, "state": "skipped", "reason": str(skip)}

@@ -109,7 +109,7 @@ def _opened(
         opened = open_unless_published(project, context.instance, context.run, request)
         if isinstance(opened, OpenExport) and decides_late(request):
             with opened.closed_on_error():
-                write(opened, on_rows=Progress(context.log))
+                write(opened, on_rows=Progress(context.log, opened))
     except ConditionSkip as skip:
         return None, skip
     return opened, None

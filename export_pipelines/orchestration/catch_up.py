@@ -14,6 +14,7 @@ from export_pipelines.catching_up.policies import policies, timing_of
 from export_pipelines.catching_up.waiting import is_waiting
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import DueRow
+from export_pipelines.ledger.estimates import likely_seconds
 from export_pipelines.ledger.pauses import pauses_since
 from export_pipelines.notify import events
 from export_pipelines.notify.events import Sighting
@@ -51,7 +52,7 @@ def catch_up(project: Project, instance: dg.DagsterInstance, now: datetime) -> C
     if not due.unsettled(ledger):
         return CaughtUp()
     active = active_exports(project, instance, now)
-    due.settle(ledger)  # after `active`: what a run published that ended meanwhile is not taken for lost
+    due.settle(ledger)  # after that: what a run at work publishes meanwhile would look like a request that was lost
     rows = due.unsettled(ledger)
     rules = policies(project, pauses_since(ledger, now), now)
     latest = {name for name, rule in rules.items() if rule.misfire == "latest"}
@@ -61,6 +62,7 @@ def catch_up(project: Project, instance: dg.DagsterInstance, now: datetime) -> C
         ended=ended_exports(project, instance, rows, now),
         made=due.last_requested(ledger, {row.export for row in rows} & latest),
         missing=missing(project, instance, [(row.export, row.partition) for row in rows if is_waiting(row)]),
+        seconds=likely_seconds(ledger),
     )
     decision = decide(rows, world, now, limit=int(project.settings.number("EXPORT_CATCH_UP_RUNS")))
     return _carry_out(project, instance, decision, now)

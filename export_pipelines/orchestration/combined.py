@@ -98,7 +98,7 @@ class _Run:
         )
         try:
             with self.project.open(request) as opened:
-                return publish(opened, on_rows=Progress(self.context.log))
+                return publish(opened, on_rows=Progress(self.context.log, opened))
         except ConditionSkip as skip:
             self.context.log.info(str(skip))
             return skip

@@ -17,6 +17,7 @@ from export_pipelines.orchestration.frames import open_frames
 from export_pipelines.orchestration.metadata import describe
 from export_pipelines.orchestration.ranges import Ranged, made_by, resumed_from
 from export_pipelines.orchestration.repeated import earlier_artifact
+from export_pipelines.pace import pace_of
 from export_pipelines.project import Project
 
 _LOG_SECONDS = 10
@@ -40,7 +41,7 @@ class ArtifactIOManager(dg.IOManager):
         with failing_clearly():
             opened = obj if isinstance(obj, OpenExport) else open_frames(context, obj, self.project, self.store)
             with opened:
-                artifact = publish(opened, on_rows=Progress(context.log))
+                artifact = publish(opened, on_rows=Progress(context.log, opened))
             context.add_output_metadata(describe(artifact, opened.services.store))
             if opened is not obj:
                 _report(context, artifact)  # an export's asset does that itself
@@ -115,14 +116,15 @@ def io_manager(project: Project, store: str) -> dg.IOManagerDefinition:
 
 
 class Progress:
-    """Logs rows and rows per second, at most every ten seconds."""
+    """Logs rows, rows per second, and when it will probably be done, at most every ten seconds."""
 
-    def __init__(self, log: dg.DagsterLogManager) -> None:
+    def __init__(self, log: dg.DagsterLogManager, opened: OpenExport) -> None:
         self._log = log
-        self._began = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._pace = pace_of(opened.request, opened.services.ledger)
 
     def __call__(self, rows: int) -> None:
         now = time.monotonic()
         if now - self._last >= _LOG_SECONDS:
             self._last = now
-            self._log.info(f"{rows:,} rows, {rows / (now - self._began):,.0f} rows/s")
+            self._log.info(str(self._pace.seen(rows)))

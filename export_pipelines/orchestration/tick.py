@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from export_pipelines.catching_up.decide import Active, gives_way
+from export_pipelines.catching_up.sharing import shared
 from export_pipelines.catching_up.upstream import Key, levels
 from export_pipelines.catching_up.waiting import Lack, listed
-from export_pipelines.chunks import chunks
 from export_pipelines.ledger import due
 from export_pipelines.ledger.due import Asked
+from export_pipelines.ledger.estimates import likely_seconds
 from export_pipelines.ledger.pauses import Pauses, pauses_since
 from export_pipelines.orchestration.busy import active_exports
 from export_pipelines.orchestration.ending import end_runs
@@ -127,17 +128,18 @@ def made_by(
         due.note(connection, [*found.skip, *found.later], now)
         due.wait(connection, found.wait, now)
         ours = due.claim(connection, found.run, now)
-    return Made(_runs([exports[one.export] for one in found.run if one.export in ours], timing), found.reasons)
+    requested = [exports[one.export] for one in found.run if one.export in ours]
+    return Made(_runs(requested, timing, likely_seconds(ledger) if requested else {}), found.reasons)
 
 
-def _runs(exports: Sequence[ResolvedExport], timing: Timing) -> list[list[str]]:
-    """Who shares a run: `batch_size` exports that do not wait for one another.
+def _runs(exports: Sequence[ResolvedExport], timing: Timing, seconds: Mapping[str, float]) -> list[list[str]]:
+    """Who shares a run: at most `batch_size` exports that do not wait for one another, fewer if they take long.
 
-    One whose run may be ended has a run of its own.
+    One whose run may be ended has a run of its own. `seconds` is how long each took last time.
     """
     depth, groups = levels(timing.exports), dict[tuple[int, str], list[str]]()
     for export in exports:
         alone = export.name if export.spec.overlap == "cancel" else ""
         groups.setdefault((depth[export.name], alone), []).append(export.name)
     size = timing.schedule.batch_size
-    return [list(names) for _, group in sorted(groups.items()) for names in chunks(group, size)]
+    return [names for _, group in sorted(groups.items()) for names in shared(group, size, seconds.get)]

@@ -126,6 +126,27 @@ def test_requested_runs_are_those_of_the_schedule(tmp_path: Path) -> None:
         assert {name: dict(play.published(name)) for name in "abc"} == {name: {PARTITION: 1} for name in "abc"}
 
 
+def test_what_a_run_publishes_while_the_sensor_looks_is_not_requested_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with playing(hourly(tmp_path, "a", "b"), START) as play:
+        (request,) = play.sensor(HOUR).requests
+        run_id = working(
+            play, PARTITION, dg.DagsterRunStatus.STARTED, asset_selection=set(request.asset_selection or ())
+        )
+        look = play.instance.get_run_records
+
+        def publishing_first(*arguments: Any, **options: Any) -> Any:
+            if not play.published("a"):
+                play.made.run(play.made.request("a", PARTITION, run_id=run_id))
+            return look(*arguments, **options)
+
+        monkeypatch.setattr(play.instance, "get_run_records", publishing_first)
+        assert play.sensor(2 * GRACE).requests == []
+        assert dict(play.published("a")) == {PARTITION: 1}
+        assert play.sensor(GRACE).requests == []
+
+
 def test_the_sensor_is_part_of_the_definitions(tmp_path: Path) -> None:
     with playing(hourly(tmp_path, "a"), datetime.now(UTC) - 3 * HOUR) as play:
         sensor = play.repository.get_sensor_def("catch_up")

@@ -17,7 +17,7 @@ LAYERS = [
     {"sources", "formats", "storage", "demo"},
     {"ledger"},
     {"checks", "content"},
-    {"conditions", "export", "opening", "incremental", "findings", "rebuild", "verify"},
+    {"conditions", "export", "opening", "incremental", "findings", "pace", "rebuild", "verify"},
     {"project", "locations"},
     {"monitoring"},
     {"notify"},
