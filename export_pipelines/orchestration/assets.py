@@ -20,6 +20,7 @@ from export_pipelines.orchestration.lineage import upstream_keys
 from export_pipelines.orchestration.metadata import skipped
 from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
+from export_pipelines.orchestration.signatures import with_known_signature
 from export_pipelines.orchestration.upstream import upstream_deps
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
@@ -62,6 +63,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         check_specs=check_specs(export, asset_key(export.name)),
         freshness_policy=freshness_policy(export),
     )
+    @with_known_signature
     def _export(context: dg.AssetExecutionContext) -> Iterator[_Yielded]:
         if context.has_partition_key_range:
             yield from materialize_range(context, project, export)
