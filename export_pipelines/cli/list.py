@@ -26,10 +26,7 @@ def command(app: App) -> None:
 
 
 def _exports(app: App) -> list[dict[str, Any]]:
-    from export_pipelines.cli.pausing import paused_exports
-    from export_pipelines.ledger.artifacts import newest_partitions
-
-    newest, paused = newest_partitions(app.project.ledger), paused_exports(app)
+    newest, paused = _from_ledger(app)
     return [
         {
             "name": name,
@@ -50,6 +47,19 @@ def _exports(app: App) -> list[dict[str, Any]]:
         }
         for name, export in sorted(app.project.specs.exports.items())
     ]
+
+
+def _from_ledger(app: App) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Export -> its latest partition; and -> the pause that lasts."""
+    from export_pipelines.ledger.glimpse import glimpse
+
+    seen = glimpse(app.settings.ledger_url)
+    if seen and not seen.paused:
+        return seen.newest, {}
+    from export_pipelines.cli.pausing import paused_exports
+    from export_pipelines.ledger.artifacts import newest_partitions
+
+    return newest_partitions(app.project.ledger), paused_exports(app)
 
 
 def _show(app: App, exports: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ _FIELDS = (
     "artifact_id", "export", "partition", "last_partition", "window_start", "window_end", "created_at", "store",
     "bytes", "good",
 )  # fmt: skip
+_values = attrgetter(*_FIELDS)
 
 
 @click.command()
@@ -57,7 +59,7 @@ def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
         "ok": not outcome.errors,
         "dry_run": dry_run,
         "at": plan.at,
-        "keep": [{**_entry(kept.item), "reasons": list(kept.reasons)} for kept in plan.keep],
+        "keep": [{**_entry(kept.item), "reasons": kept.reasons} for kept in plan.keep],
         "delete": [_going(gone) for gone in plan.delete],
         "kept_bytes": plan.bytes_kept,
         "delete_bytes": plan.bytes_deleted,
@@ -75,7 +77,7 @@ def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _entry(item: Item) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in _FIELDS}
+    return dict(zip(_FIELDS, _values(item), strict=True))
 
 
 def _going(gone: Deletion) -> dict[str, Any]:

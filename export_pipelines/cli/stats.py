@@ -13,8 +13,7 @@ from export_pipelines.cli.app import App, json_option
 from export_pipelines.text import change, day, duration, moment, percent, printable, size
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from export_pipelines.cli.tables import Table
     from export_pipelines.ledger.runs import RunRow
     from export_pipelines.monitoring.stats import ExportStats
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 
 from sqlalchemy import Connection, String, cast, select
 
@@ -13,9 +14,9 @@ from export_pipelines.ledger.tables import artifacts
 from export_pipelines.spec.naming import span_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take five times as long to create, and there are many
 class Item:
-    """One artifact. Instants are aware, in UTC; None is one that cannot be read."""
+    """One artifact. Instants are aware, in UTC; None is one that cannot be read. Nobody changes it."""
 
     artifact_id: str
     export: str
@@ -55,6 +56,7 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     if exports is not None:
         query = query.where(c.export.in_(exports))
     pins, holds = pinned(connection), held_until(connection)
+    instant = cache(_instant)  # artifacts share the windows of their partitions
     return [
         Item(
             *(key, name, partition, instant(start), instant(end), instant(created), octets, store, good, limit),

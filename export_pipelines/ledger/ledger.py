@@ -16,7 +16,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from export_pipelines.errors import ConfigurationError, TransientError
 from export_pipelines.ledger.migrations import upgrade
-from export_pipelines.ledger.tables import VERSION, metadata, versions
+from export_pipelines.ledger.tables import metadata, versions
+from export_pipelines.ledger.version import VERSION
 
 _CREATE_LOCK = 0x45585054  # any number, the same in every process: guards the creation of tables on PostgreSQL
 _BUSY_SECONDS = 60.0

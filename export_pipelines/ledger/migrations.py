@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text, update
 
-from export_pipelines.ledger.tables import VERSION, metadata, versions
+from export_pipelines.ledger.tables import metadata, versions
+from export_pipelines.ledger.version import VERSION
 
 _STEPS: dict[int, tuple[str, ...]] = {
     1: (

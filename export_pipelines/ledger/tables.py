@@ -25,7 +25,6 @@ from sqlalchemy import (
     true,
 )
 
-VERSION = 6
 metadata = MetaData()
 
 

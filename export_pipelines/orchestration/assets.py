@@ -23,6 +23,7 @@ from export_pipelines.orchestration.partitions import partitions_def
 from export_pipelines.orchestration.pools import pool
 from export_pipelines.orchestration.ranges import Ranged
 from export_pipelines.orchestration.repeated import open_unless_published, shown_again
+from export_pipelines.orchestration.signatures import with_known_signature
 from export_pipelines.orchestration.upstream import upstream_deps
 from export_pipelines.project import Project
 from export_pipelines.spec.resolved import ResolvedExport
@@ -65,6 +66,7 @@ def export_asset(project: Project, export: ResolvedExport) -> dg.AssetsDefinitio
         check_specs=check_specs(export, asset_key(export.name)),
         freshness_policy=freshness_policy(export),
     )
+    @with_known_signature
     def _export(context: dg.AssetExecutionContext) -> Iterator[_Yielded]:
         if context.has_partition_key_range:
             yield from materialize_range(context, project, export)

@@ -36,7 +36,8 @@ def survey_in(
     policy: RetentionSpec | None,
 ) -> Plan:
     """The same in the caller's transaction."""
-    items = [_known(item, specs) for item in inventory(connection, exports=exports)]
+    stores = set(specs.stores)
+    items = [item if item.store in stores else _unknown(item) for item in inventory(connection, exports=exports)]
     return plan(items, policies(specs, policy), now)
 
 
@@ -53,8 +54,6 @@ def policies(specs: SpecSet, policy: RetentionSpec | None = None) -> dict[str, P
     }
 
 
-def _known(item: Item, specs: SpecSet) -> Item:
-    """The artifact, marked where the specs do not have its store: it cannot be seen there, nor be deleted."""
-    if item.store in specs.stores:
-        return item
+def _unknown(item: Item) -> Item:
+    """The artifact, marked because the specs do not have its store: it cannot be seen there, nor be deleted."""
     return replace(item, unknown=f"the specs do not have the store {item.store}")

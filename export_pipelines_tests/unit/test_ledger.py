@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, inspect, text
 from export_pipelines.errors import ConfigurationError
 from export_pipelines.ledger import artifacts, due, leases, pins, runs, watches
 from export_pipelines.ledger.ledger import Ledger, LedgerUnavailableError
-from export_pipelines.ledger.tables import VERSION
+from export_pipelines.ledger.version import VERSION
 
 USE = "import sys; from export_pipelines.ledger import runs; from export_pipelines.ledger.ledger import Ledger; "
 START = (

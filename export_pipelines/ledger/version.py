@@ -1,0 +1,3 @@
+"""The version of the ledger's tables."""
+
+VERSION = 6
