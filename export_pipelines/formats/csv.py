@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ from export_pipelines.errors import FormatError
 from export_pipelines.formats.base import Document, Sink, Writer
 from export_pipelines.formats.cells import neutralise, neutralise_text
 from export_pipelines.formats.columns import check_columns
+from export_pipelines.formats.pieces import Pieces
 from export_pipelines.formats.render import Frames, as_text
 from export_pipelines.spec.formats import CsvFormat
 
@@ -72,16 +72,17 @@ class CsvWriter(Writer[CsvFormat]):
         self.sink.write(self._encoder.encode("", final=True))
 
     def _emit(self, frame: pl.DataFrame) -> None:
-        text = io.BytesIO()
+        text = Pieces()
         if self._polars_quotes_right(frame):
-            frame.write_csv(text, quote_style="necessary", **self._options)
+            frame.write_csv(text.file, quote_style="necessary", **self._options)
         else:
-            self._quoted(frame).write_csv(text, quote_style="never", **self._options)
+            self._quoted(frame).write_csv(text.file, quote_style="never", **self._options)
         if self.spec.encoding == "utf-8":
-            self.sink.write(text.getbuffer())
+            for piece in text:
+                self.sink.write(piece)
             return
         try:
-            self.sink.write(self._encoder.encode(text.getvalue().decode()))
+            self.sink.write(self._encoder.encode(text.joined().decode()))
         except UnicodeEncodeError as error:
             raise self._unencodable(frame, error.object[error.start]) from error
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from export_pipelines.formats.base import Document, Sink, Writer
 from export_pipelines.formats.jsonl import Lines
+from export_pipelines.formats.pieces import blocks
 from export_pipelines.spec.formats import JsonFormat
 
 
@@ -27,7 +28,7 @@ class JsonWriter(Writer[JsonFormat]):
     def begin(self, dataset: str, schema: pa.Schema) -> None:
         """Open the dataset's array. Raises FormatError if a column has no JSON form."""
         self._lines = Lines(dataset, schema, decimals=self.spec.decimals)
-        self._rows = 0
+        self._between = b"\n"  # what comes before the next byte of a row
         if self.spec.combines:
             opening = ",\n" if self._datasets else "{\n"
             self.sink.write((opening + json.dumps(dataset, ensure_ascii=False) + ": ").encode())
@@ -36,15 +37,20 @@ class JsonWriter(Writer[JsonFormat]):
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows. Raises FormatError if a value has no JSON form."""
-        for lines in self._lines.of(batch):
-            self.sink.write(b",\n" if self._rows else b"\n")
-            # Line ends inside texts are escaped, hence every one here is between two rows.
-            self.sink.write(lines[:-1].replace(b"\n", b",\n"))
-            self._rows += 1
+        for piece in self._lines.of(batch):
+            for block in blocks(piece):
+                self._write(block)
+
+    def _write(self, block: bytes) -> None:
+        """Line ends inside texts are escaped, hence every one here ends a row; the last row has no comma."""
+        ends = block.endswith(b"\n")
+        rows = block.removesuffix(b"\n").replace(b"\n", b",\n")
+        self.sink.write(self._between + rows)
+        self._between = b",\n" if ends else b""
 
     def end(self) -> None:
         """Close the dataset's array."""
-        self.sink.write(b"\n]" if self._rows else b"]")
+        self.sink.write(b"\n]" if self._between == b",\n" else b"]")
 
     def close(self) -> None:
         """Close the object."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from export_pipelines.formats.base import Writer
 from export_pipelines.formats.columns import check_columns
+from export_pipelines.formats.pieces import Pieces
 from export_pipelines.formats.render import Frames, as_json, as_json_with_numbers, numbers
 from export_pipelines.spec.formats import JsonlFormat
 
@@ -26,14 +26,17 @@ class Lines:
         self._frames = Frames(dataset, schema, render=as_json_with_numbers if self._numbers else as_json)
 
     def of(self, batch: pa.RecordBatch) -> Iterator[bytes]:
-        """The batch's rows as pieces of UTF-8 text, every line with its end.
+        """The batch's rows as UTF-8 text, every line with its end, in pieces that may end anywhere.
 
         Raises FormatError if a value has no JSON form.
         """
         for frame in self._frames.of(batch):
-            text = io.BytesIO()
-            frame.write_ndjson(text)
-            yield numbers(text.getvalue()) if self._numbers else text.getvalue()
+            text = Pieces()
+            frame.write_ndjson(text.file)
+            if self._numbers:
+                yield numbers(text.joined())
+            else:
+                yield from text
 
 
 class JsonlWriter(Writer[JsonlFormat]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import deque
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from export_pipelines.errors import FormatError
 from export_pipelines.formats.base import Document, Sink, Writer
 from export_pipelines.formats.columns import check_columns
+from export_pipelines.formats.parquet_dictionaries import leaves_of, with_dictionary
 from export_pipelines.formats.sink import SinkFile
 from export_pipelines.spec.formats import ParquetFormat
 
@@ -19,6 +19,7 @@ class ParquetWriter(Writer[ParquetFormat]):
     """Writes Parquet with the source's exact types, lists, structs and the Arrow schema included.
 
     Row groups have exactly the spec's `row_group_rows` however the rows arrive, so at most that many are in memory.
+    Columns whose values repeat in the first of them get dictionaries.
     """
 
     media_type = "application/vnd.apache.parquet"
@@ -30,12 +31,11 @@ class ParquetWriter(Writer[ParquetFormat]):
         self._waiting_rows = 0
 
     def begin(self, dataset: str, schema: pa.Schema) -> None:
-        """Write the file's head. Raises FormatError if Parquet has no such column type."""
+        """Plan the columns. Raises FormatError if Parquet has no such column type."""
         check_columns(dataset, schema)
-        for field in schema:
-            _check_type(dataset, field)
+        self._leaves = [_leaves(dataset, field) for field in schema]
         self._dataset, self._schema = dataset, schema
-        self._file = pq.ParquetWriter(SinkFile(self.sink, self), schema, compression=self.spec.compression)
+        self._file: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows; full row groups are written at once. Raises FormatError if a value does not fit."""
@@ -48,10 +48,18 @@ class ParquetWriter(Writer[ParquetFormat]):
         """Write the last row group."""
         if self._waiting_rows:
             self._write_group(self._waiting_rows)
+        self._file = self._file or self._begun(self._schema.empty_table())
 
     def close(self) -> None:
         """Write the file's foot, which tells where its parts are."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _begun(self, group: pa.Table) -> pq.ParquetWriter:
+        """The file, whose columns suit its first row group."""
+        chosen = with_dictionary(group, self._leaves)
+        target = SinkFile(self.sink, self)
+        return pq.ParquetWriter(target, self._schema, compression=self.spec.compression, use_dictionary=chosen)
 
     def _write_group(self, rows: int) -> None:
         parts, missing = [], rows
@@ -65,15 +73,16 @@ class ParquetWriter(Writer[ParquetFormat]):
         self._waiting_rows -= rows
         # One chunk per column: pages would otherwise end where the source's batches did.
         group = pa.Table.from_batches(parts, self._schema).combine_chunks()
+        self._file = self._file or self._begun(group)
         try:
             self._file.write_table(group, row_group_size=rows)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise FormatError(f"cannot write dataset {self._dataset!r} as Parquet: {error}") from error
 
 
-def _check_type(dataset: str, field: pa.Field) -> None:
+def _leaves(dataset: str, field: pa.Field) -> list[str]:
     try:
-        pq.ParquetWriter(io.BytesIO(), pa.schema([field])).close()
+        return leaves_of(field)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise FormatError(
             f"Parquet cannot hold column {field.name!r} ({field.type}) of dataset {dataset!r}: {error}",

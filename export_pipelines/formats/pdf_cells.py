@@ -21,7 +21,7 @@ class Texts:
 
     def __init__(self, dataset: str, schema: pa.Schema) -> None:
         """Plan the rendering. Raises FormatError if a column has no text form."""
-        self._frames = Frames(dataset, schema, render=_as_print)
+        self._frames = Frames(dataset, schema, render=_as_print, quick=False)
 
     def of(self, batch: pa.RecordBatch) -> Iterator[list[pl.Series]]:
         """The batch in chunks of rows: text columns in the schema's order, NULL kept.

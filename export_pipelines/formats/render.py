@@ -8,17 +8,18 @@ is one (nine where nanoseconds need them), days as `2026-03-29`, times as `02:00
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import types
 
 from export_pipelines.errors import FormatError
+from export_pipelines.formats.moments import moments, suits
 from export_pipelines.formats.plain import FIXED_OFFSET, plain, unwrapped
 
 # Rows rendered at once, so that the text of a large batch is never in memory as a whole.
-_ROWS = 65_536
+_ROWS = 16_384
 # Marks texts that become JSON numbers; random, so that no cell can hold it.
 _NUMBER, _END = (secrets.token_hex(8) for _ in range(2))
 _BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -30,11 +31,16 @@ Prepare = Callable[[pa.Array], pa.Array]
 class Frames:
     """Renders the batches of one dataset."""
 
-    def __init__(self, dataset: str, schema: pa.Schema, *, render: Render, prepare: Prepare | None = None) -> None:
+    def __init__(
+        self, dataset: str, schema: pa.Schema, *, render: Render, prepare: Prepare | None = None, quick: bool = True
+    ) -> None:
         """Plan the rendering of `schema`.
 
-        `prepare` changes whole columns before they are rendered. Raises FormatError if a column has no text form.
+        `prepare` changes whole columns before they are rendered. `quick`: usual days and moments are made texts by
+        `export_pipelines.formats.moments`, whose text is the same as that of `render`. Raises FormatError if a column
+        has no text form.
         """
+        self._quick = {i for i, field in enumerate(schema) if quick and suits(unwrapped(field.type))}
         self._dataset = dataset
         self._schema = schema
         self._prepare = prepare or (lambda column: column)
@@ -50,7 +56,8 @@ class Frames:
         for start in range(0, batch.num_rows, _ROWS):
             part = batch.slice(start, _ROWS)
             columns = {str(i): self._plain(i, column) for i, column in enumerate(part.columns)}
-            frame = self._rendered(columns, f"dataset {self._dataset!r}")
+            texts = {str(i): text for i in self._quick if (text := moments(columns[str(i)])) is not None}
+            frame = self._rendered(columns | texts, f"dataset {self._dataset!r}", done=texts)
             frame.columns = self._schema.names
             yield frame
 
@@ -69,12 +76,11 @@ class Frames:
         except (ValueError, NotImplementedError) as error:
             raise FormatError(f"cannot write {self._place(i)}: {error}", hint=_HINT) from error
 
-    def _rendered(self, columns: dict[str, pa.Array], place: str) -> pl.DataFrame:
+    def _rendered(self, columns: dict[str, pa.Array], place: str, done: Collection[str] = ()) -> pl.DataFrame:
+        wanted = {name: self._expressions[name] for name in columns if name in self._expressions and name not in done}
         try:
             frame = pl.DataFrame(pa.RecordBatch.from_pydict(columns))
-            return frame.with_columns(
-                **{name: self._expressions[name] for name in columns if name in self._expressions}
-            )
+            return frame.with_columns(**wanted) if wanted else frame
         except _BROKEN as error:
             reason = str(error).partition("\n")[0]  # the rest is advice about polars
             raise FormatError(f"cannot write {place}: {reason}", hint=_HINT) from error

@@ -56,10 +56,10 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     if exports is not None:
         query = query.where(c.export.in_(exports))
     pins, holds = pinned(connection), held_until(connection)
-    instant = cache(_instant)  # artifacts share the windows of their partitions
+    moment = cache(instant)  # artifacts share the windows of their partitions
     return [
         Item(
-            *(key, name, partition, instant(start), instant(end), instant(created), octets, store, good, limit),
+            *(key, name, partition, moment(start), moment(end), moment(created), octets, store, good, limit),
             pinned=key in pins,
             held_until=holds.get(key),
             last_partition=last,

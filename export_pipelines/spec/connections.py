@@ -33,7 +33,7 @@ class ConnectionSpec(SpecModel):
     )
     connect_timeout_seconds: float = Field(15, gt=0, description="How long to wait for a connection.", examples=[5])
     batch_rows: int = Field(
-        65_536, ge=1, le=1_000_000, description="Rows per record batch; bounds memory.", examples=[10_000]
+        16_384, ge=1, le=1_000_000, description="Rows per record batch; bounds memory.", examples=[10_000]
     )
 
     @field_validator("url")

@@ -68,3 +68,13 @@ def test_columns_named_like_patterns_are_only_names() -> None:
 def test_datasets_without_columns_are_refused(spec: JsonFormat | JsonlFormat) -> None:
     with pytest.raises(FormatError, match="no columns"):
         write_file(spec, {"rows": (pa.schema([]), [])})
+
+
+@pytest.mark.parametrize("batch_rows", [1_000, 20_000, 100_000])
+@pytest.mark.parametrize("decimals", ["string", "number"])
+def test_a_long_array_has_the_lines_of_json_lines(batch_rows: int, decimals: str) -> None:
+    texts = [f"row {i}\nends, " + "x" * (i % 90) for i in range(40_000)]
+    rows = {"rows": dataset(pa.table({"i": range(40_000), "d": [Decimal("1.50")] * 40_000, "t": texts}), batch_rows)}
+    lines = write_file(JsonlFormat(decimals=decimals), rows).decode().splitlines()
+    assert len(lines) == 40_000
+    assert write_file(JsonFormat(decimals=decimals), rows).decode() == "[\n" + ",\n".join(lines) + "\n]\n"

@@ -60,3 +60,28 @@ def test_an_abandoned_file_stays_silent(capfd: pytest.CaptureFixture[str]) -> No
     del writer
     gc.collect()
     assert capfd.readouterr().err == ""
+
+
+def test_dictionaries_are_for_columns_whose_values_repeat() -> None:
+    rows = range(20_000)
+    table = pa.table(
+        {
+            "id": pa.array(rows),
+            "a.b": pa.array([f"text {i}" for i in rows]),
+            "city": pa.array([f"city {i % 50}" if i % 3 else None for i in rows]),
+            "empty": pa.nulls(20_000, pa.string()),
+            "list": pa.array([[i, i + 1] for i in rows]),
+            "pair": pa.array([{"x": i, "y": "y"} for i in rows]),
+        }
+    )
+    data = write_file(ParquetFormat(row_group_rows=8_000), {"rows": dataset(table, 3_000)})
+    assert pq.read_table(io.BytesIO(data)).equals(table)
+    group = pq.read_metadata(io.BytesIO(data)).row_group(2)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    coded = {column.path_in_schema for column in columns if column.has_dictionary_page}
+    assert coded == {"city", "empty", "list.list.element", "pair.x", "pair.y"}
+
+
+def test_a_dictionary_depends_on_the_rows_and_not_on_their_batches() -> None:
+    table = pa.table({"id": range(5_000), "half": [i // 2 for i in range(5_000)]})
+    assert len({write_file(ParquetFormat(), {"rows": dataset(table, rows)}) for rows in (1, 700, 5_000)}) == 1
