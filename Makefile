@@ -2,11 +2,12 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-distributed test-faults fuzz lint check docs lock clean
+.PHONY: help demo dev test test-distributed test-faults bench bench-quick fuzz lint check docs lock clean
 
 help:
 	@echo "make demo   install, build the demo database, run every shipped export, show what came out"
@@ -14,6 +15,7 @@ help:
 	@echo "make test   install what the tests need, and run them all"
 	@echo "make test-distributed  several workers behind a broker, one of which is killed (about four minutes)"
 	@echo "make test-faults  kill, crash, cut off and fill up everything, many times (more than an hour)"
+	@echo "make bench  measure against other tools, and write docs/performance.md (about half an hour; make bench-quick: three minutes)"
 	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
@@ -67,6 +69,18 @@ test-faults: $(VENV)/.dev
 	$(BIN)/python benchmarks/golden_timings.py
 	$(BIN)/python benchmarks/missed_ticks.py
 
+# What the package is compared with lives in an environment of its own.
+$(PEERS)/.made: requirements-bench.lock
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+bench: $(VENV)/.dev $(PEERS)/.made
+	$(BIN)/python -m benchmarks.speed --page docs/performance.md
+
+bench-quick: $(VENV)/.dev $(PEERS)/.made
+	$(BIN)/python -m benchmarks.speed --quick
+
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search export_pipelines_tests/unit
 
@@ -83,6 +97,8 @@ lock: $(VENV)/.dev
 		--group build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
 		--constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
+		--constraint requirements.lock --group pyproject.toml:bench -o requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) .dagster .exports exports
+	rm -rf $(VENV) $(PEERS) .dagster .exports exports

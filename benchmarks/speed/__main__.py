@@ -19,6 +19,7 @@ from benchmarks.speed.commands import commands
 from benchmarks.speed.contests import CONTESTS, GROWTHS, MILLION, SUMS
 from benchmarks.speed.page import line, write_page
 from benchmarks.speed.race import Result, Track, run_all
+from benchmarks.speed.thousand import results as thousand
 
 QUICK = 0.1
 
@@ -52,6 +53,9 @@ def main() -> None:
                 results.append(result)
                 print(line(result), flush=True)
     for result in commands(options.only, rounds=rounds, scale=scale):
+        results.append(result)
+        print(line(result), flush=True)
+    for result in () if options.quick else thousand(options.only):
         results.append(result)
         print(line(result), flush=True)
     if options.page:
