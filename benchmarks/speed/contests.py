@@ -117,6 +117,6 @@ GROWTHS = [
         Growth(f"memory, {form['type']}, 100k → 10M rows", [form], "postgres", 100_000, 10 * MILLION, 0.10, 300.0)
         for form in (CSV, {"type": "jsonl"}, ZSTD)
     ),
-    Growth("memory, XLSX, 100k → 1M rows", [{"type": "xlsx"}], "parquet", 100_000, MILLION, 0.30),
-    Growth("memory, PDF, 20k → 200k rows", [{"type": "pdf"}], "parquet", 20_000, 200_000, 0.30, per_row=1.15),
+    Growth("memory, XLSX, 100k → 1M rows", [{"type": "xlsx"}], "postgres", 100_000, MILLION, 0.30),
+    Growth("memory, PDF, 20k → 200k rows", [{"type": "pdf"}], "postgres", 20_000, 200_000, 0.30, per_row=1.15),
 ]

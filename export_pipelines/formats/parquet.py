@@ -62,6 +62,15 @@ class ParquetWriter(Writer[ParquetFormat]):
         return pq.ParquetWriter(target, self._schema, compression=self.spec.compression, use_dictionary=chosen)
 
     def _write_group(self, rows: int) -> None:
+        group = self._group(rows)
+        self._file = self._file or self._begun(group)
+        try:
+            self._file.write_table(group, row_group_size=rows)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise FormatError(f"cannot write dataset {self._dataset!r} as Parquet: {error}") from error
+
+    def _group(self, rows: int) -> pa.Table:
+        """So many of the waiting rows, which are released."""
         parts, missing = [], rows
         while missing:
             batch = self._waiting.popleft()
@@ -72,12 +81,7 @@ class ParquetWriter(Writer[ParquetFormat]):
             missing -= batch.num_rows
         self._waiting_rows -= rows
         # One chunk per column: pages would otherwise end where the source's batches did.
-        group = pa.Table.from_batches(parts, self._schema).combine_chunks()
-        self._file = self._file or self._begun(group)
-        try:
-            self._file.write_table(group, row_group_size=rows)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise FormatError(f"cannot write dataset {self._dataset!r} as Parquet: {error}") from error
+        return pa.Table.from_batches(parts, self._schema).combine_chunks()
 
 
 def _leaves(dataset: str, field: pa.Field) -> list[str]:

@@ -126,7 +126,7 @@ class ParquetFormat(Format):
     compression: Literal["zstd", "snappy", "none"] = Field(
         "zstd", description="Column compression.", examples=["snappy"]
     )
-    row_group_rows: int = Field(131_072, ge=1_000, le=1_048_576, description="Rows per row group.", examples=[65_536])
+    row_group_rows: int = Field(65_536, ge=1_000, le=1_048_576, description="Rows per row group.", examples=[131_072])
 
 
 class XlsxFormat(Format):
