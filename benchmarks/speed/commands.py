@@ -40,7 +40,8 @@ print("dagster" in sys.modules, code, file=sys.stderr)
 def commands(only: str, *, rounds: int, scale: float) -> Iterator[Result]:
     """Seconds that each takes; the code location's are those beyond `import dagster`."""
     with tempfile.TemporaryDirectory(prefix="many-") as directory:
-        environ = {**os.environ, **write_exports(Path(directory), EXPORTS)}
+        # An installed package has bytecode; a test environment may forbid to write it, and compile each time.
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **write_exports(Path(directory), EXPORTS)}
         if only in _LOCATION:
             yield _location(environ, rounds)
         if only in _LIST:

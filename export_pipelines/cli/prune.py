@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
     from export_pipelines.ledger.inventory import Item
     from export_pipelines.retention.plan import Deletion, Plan
     from export_pipelines.retention.report import Outcome
-
-_FIELDS = (
-    "artifact_id", "export", "partition", "last_partition", "window_start", "window_end", "created_at", "store",
-    "bytes", "good",
-)  # fmt: skip
-_values = attrgetter(*_FIELDS)
 
 
 @click.command()
@@ -59,7 +52,7 @@ def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
         "ok": not outcome.errors,
         "dry_run": dry_run,
         "at": plan.at,
-        "keep": [{**_entry(kept.item), "reasons": kept.reasons} for kept in plan.keep],
+        "keep": [_entry(kept.item, reasons=kept.reasons) for kept in plan.keep],
         "delete": [_going(gone) for gone in plan.delete],
         "kept_bytes": plan.bytes_kept,
         "delete_bytes": plan.bytes_deleted,
@@ -76,12 +69,24 @@ def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _entry(item: Item) -> dict[str, Any]:
-    return dict(zip(_FIELDS, _values(item), strict=True))
+def _entry(item: Item, **decision: Any) -> dict[str, Any]:
+    return {
+        "artifact_id": item.artifact_id,
+        "export": item.export,
+        "partition": item.partition,
+        "last_partition": item.last_partition,
+        "window_start": item.window_start,
+        "window_end": item.window_end,
+        "created_at": item.created_at,
+        "store": item.store,
+        "bytes": item.bytes,
+        "good": item.good,
+        **decision,
+    }
 
 
 def _going(gone: Deletion) -> dict[str, Any]:
-    return {**_entry(gone.item), "reason": gone.reason, "archive": gone.archive.store if gone.archive else None}
+    return _entry(gone.item, reason=gone.reason, archive=gone.archive.store if gone.archive else None)
 
 
 def _show_plan(app: App, plan: Plan) -> None:

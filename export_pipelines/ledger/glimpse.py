@@ -11,11 +11,8 @@ from export_pipelines.ledger.version import VERSION
 
 _PREFIX = "sqlite:///"
 _NEWEST = """
-select distinct a.export, coalesce(a.last_partition, a.partition)
-from export_artifacts a
-join (select export, max(window_end) as "end" from export_artifacts group by export) newest
-  on newest.export = a.export and newest."end" = a.window_end
-"""
+select export, coalesce(last_partition, partition), max(window_end) from export_artifacts group by export
+"""  # beside max(), SQLite gives columns of the row that has it
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def glimpse(url: str) -> Glimpse | None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             if connection.execute("select version from export_ledger_version").fetchall() != [(VERSION,)]:
                 return None
-            newest = dict(connection.execute(_NEWEST))
+            newest = {export: partition for export, partition, _ in connection.execute(_NEWEST)}
             paused = connection.execute("select 1 from export_pauses where ended_at is null limit 1").fetchone()
     except sqlite3.Error:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 
-from sqlalchemy import Connection, String, cast, select
+from sqlalchemy import Connection, Integer, String, cast, select, type_coerce
 
 from export_pipelines.ledger.pins import held_until, pinned
 from export_pipelines.ledger.tables import artifacts
@@ -49,7 +49,7 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
     c = artifacts.c
     # As text, because one date that cannot be read must not hide all other artifacts.
     instants = [cast(column, String) for column in (c.window_start, c.window_end, c.created_at)]
-    good = c.good & c.damaged_at.is_(None)
+    good = type_coerce(c.good & c.damaged_at.is_(None), Integer)  # as the database has it: quicker than row by row
     query = select(c.artifact_id, c.export, c.partition, *instants, c.bytes, c.store, good, c.row_limit)
     query = query.add_columns(c.last_partition)
     query = query.where(c.deleted_at.is_(None))
@@ -57,15 +57,14 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
         query = query.where(c.export.in_(exports))
     pins, holds = pinned(connection), held_until(connection)
     moment = cache(instant)  # artifacts share the windows of their partitions
+    rows = connection.execute(query).all()  # at once; one by one takes twice as long
     return [
         Item(
-            *(key, name, partition, moment(start), moment(end), moment(created), octets, store, good, limit),
-            pinned=key in pins,
-            held_until=holds.get(key),
-            last_partition=last,
+            key, name, partition, moment(start), moment(end), moment(created), octets, store, bool(good), limit,
+            key in pins, holds.get(key), False, "", last,
         )
-        for key, name, partition, start, end, created, octets, store, good, limit, last in connection.execute(query)
-    ]
+        for key, name, partition, start, end, created, octets, store, good, limit, last in rows
+    ]  # fmt: skip
 
 
 def instant(text: str) -> datetime | None:

@@ -24,7 +24,7 @@ _HOUR = timedelta(hours=1)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Item, because there are many; nobody changes it
 class Kept:
     """An artifact that stays, with at least one reason."""
 
@@ -32,7 +32,7 @@ class Kept:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deletion:
     """An artifact that goes; `archive` says how it is archived first, if it is."""
 
@@ -82,10 +82,11 @@ def plan(items: Iterable[Item], policies: Mapping[str, Policy], now: datetime) -
     influence. All artifacts of an export must be given, because they are judged together.
     """
     exports: dict[str, list[Item]] = defaultdict(list)
-    for item in sorted(items, key=_age_key):
+    for item in items:
         exports[item.export].append(item)
     result = Plan(now)
     for export, found in sorted(exports.items()):
+        found.sort(key=_age_key)
         policy = policies.get(export)
         if policy is None or policy.rules is None:
             why = NOT_KNOWN if policy else NOT_IN_SPECS
@@ -181,7 +182,7 @@ def _state(item: Item, found: Standing, now: datetime) -> str:
 
 def _note_dates(result: Plan, items: Sequence[Item], doubts: Mapping[str, str]) -> None:
     """Say which artifacts have dates that cannot be right."""
-    for why in (FUTURE, UNREADABLE):
+    for why in (FUTURE, UNREADABLE) if doubts else ():
         wrong = [item for item in items if doubts.get(item.artifact_id) == why]
         if wrong:
             number, first = counted(len(wrong), "artifact"), wrong[0].artifact_id[:8]

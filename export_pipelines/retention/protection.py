@@ -25,7 +25,7 @@ def doubt(item: Item, now: datetime) -> str:
         return UNREADABLE
     if item.unknown:
         return item.unknown
-    return FUTURE if max(end, created) > now else ""
+    return FUTURE if end > now or created > now else ""
 
 
 def protected(items: Iterable[Item], found: Standing, policy: Policy, rules: RetentionSpec, now: datetime) -> Reasons:

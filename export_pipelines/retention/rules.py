@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import takewhile
+from operator import attrgetter
 from typing import cast
 
 from export_pipelines.ledger.inventory import Item
@@ -46,7 +47,7 @@ class Standing:
 
 def standing(items: Iterable[Item]) -> Standing:
     """How artifacts with readable, past dates stand to each other. Of several of one instant, the first is newest."""
-    result = Standing(sorted(items, key=lambda item: (item.window_start, item.created_at), reverse=True))
+    result = Standing(sorted(items, key=attrgetter("window_start", "created_at"), reverse=True))
     current: dict[tuple[str, datetime | None, datetime | None], Item] = {}
     for item in result.items:
         partition = item.partition, item.window_start, item.window_end
@@ -90,7 +91,7 @@ def named(found: Standing, policy: Policy, rules: RetentionSpec, now: datetime) 
 
 def _young(items: Sequence[Item], age: timedelta, reason: str, now: datetime, reasons: Reasons) -> None:
     for item in items:
-        if now - known(item.window_end) <= age:
+        if item.window_end is not None and now - item.window_end <= age:
             reasons[item.artifact_id].append(reason)
 
 

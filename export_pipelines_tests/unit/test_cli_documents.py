@@ -54,10 +54,26 @@ def test_says_what_the_standard_library_says(value: Any) -> None:
         assert found == f"{ordinary}\n"
 
 
+_LONG = 150  # rows; so many are looked at together
+
+
+@given(st.dictionaries(st.text(), _values, min_size=1), _values)
+def test_says_the_same_of_many_rows(row: dict[str, Any], other: Any) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    rows = [{**row, "number": number, "at": at if number % 2 else None} for number in range(_LONG)]
+    for many in (rows, [*rows, {**row, "at": other}], [*rows, other]):
+        ordinary = json.dumps({"rows": many}, default=_ordinary, indent=2, ensure_ascii=False)
+        assert repr(json.loads(_written({"rows": many}))) == repr(json.loads(ordinary))
+
+
 @pytest.mark.parametrize("value", [Decimal(1), object(), {1, 2}, b"x"])
 def test_refuses_what_has_no_place_in_json(value: object) -> None:
     with pytest.raises(TypeError):
         _written({"value": [value]})
+    with pytest.raises(TypeError):
+        _written({"value": [{"number": number} for number in range(_LONG)] + [{"number": value}]})
+    with pytest.raises(TypeError):
+        _written({"value": [{"numbers": (number,)} for number in range(_LONG)] + [{"numbers": [value]}]})
 
 
 def test_writes_names_that_are_not_utf_8() -> None:
