@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from itertools import chain
 from typing import Any
 
 import click
 from pydantic_core import PydanticSerializationError, to_json
 
 _TEXT_OR_NUMBER = frozenset({str, int, float, bool, type(None)})
-_MANY = 100  # rows, from which on it pays to look first whether any needs a change
+
+
+class Rows:
+    """A list with a mapping for each of many objects, made when it is written and forgotten then.
+
+    The mappings hold text, numbers, instants in UTC, and lists of text and numbers; nobody looks whether they do, which
+    would take as long as to write them.
+    """
+
+    def __init__(self, make: Callable[[Any], dict[str, Any]], of: Iterable[Any]) -> None:
+        """`make` gives the mapping of one of the objects."""
+        self._make = make
+        self._of = of
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self._make(one) for one in self._of)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
@@ -23,14 +37,14 @@ def write_json(document: Mapping[str, Any]) -> None:
     # The encoder of the standard library is written in Python where it indents: it needs five times as long.
     plain = _plain(document)
     try:
-        text: str | bytes = to_json(plain, indent=2)
+        text: str | bytes = to_json(plain, indent=2, fallback=iter)
     except PydanticSerializationError:  # the name of a file that is not UTF-8
-        text = json.dumps(plain, default=_instant, indent=2, ensure_ascii=False)
+        text = json.dumps(plain, default=_otherwise, indent=2, ensure_ascii=False)
     click.echo(text)
 
 
-def _instant(value: datetime) -> str:
-    return value.isoformat().replace("+00:00", "Z")
+def _otherwise(value: datetime | Rows) -> str | list[dict[str, Any]]:
+    return list(value) if isinstance(value, Rows) else value.isoformat().replace("+00:00", "Z")
 
 
 def _plain(value: Any) -> Any:
@@ -44,23 +58,8 @@ def _plain(value: Any) -> Any:
             for key, inner in value.items()
         }
     if kind is list or kind is tuple:
-        if len(value) >= _MANY and _is_table(value):
-            return value
         return [inner if type(inner) in _TEXT_OR_NUMBER else _plain(inner) for inner in value]
     return _plain_of(value)
-
-
-def _is_table(rows: Sequence[Any]) -> bool:
-    """Whether these are mappings that need no change: text, numbers, instants in UTC, lists of text and numbers."""
-    if set(map(type, rows)) != {dict}:
-        return False
-    keys = chain.from_iterable(set(map(tuple, rows)))
-    others = [value for value in chain.from_iterable(map(dict.values, rows)) if type(value) not in _TEXT_OR_NUMBER]
-    if set(map(type, keys)) - {str} or set(map(type, others)) - {datetime, list, tuple}:
-        return False
-    inner = chain.from_iterable(value for value in others if type(value) is not datetime)
-    in_utc = all(value.tzinfo is UTC for value in others if type(value) is datetime)
-    return in_utc and set(map(type, inner)) <= _TEXT_OR_NUMBER
 
 
 def _plain_of(value: Any) -> Any:
@@ -73,7 +72,7 @@ def _plain_of(value: Any) -> Any:
         return value.astimezone(UTC)
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float | Rows):
         return value
     raise TypeError(f"{type(value).__name__} has no place in a JSON document")
 

@@ -12,7 +12,7 @@ from export_pipelines.text import counted, day, printable, size
 
 if TYPE_CHECKING:
     from export_pipelines.ledger.inventory import Item
-    from export_pipelines.retention.plan import Deletion, Plan
+    from export_pipelines.retention.plan import Deletion, Kept, Plan
     from export_pipelines.retention.report import Outcome
 
 
@@ -46,14 +46,16 @@ def command(ctx: click.Context, name: str | None, dry_run: bool, yes_really: boo
 
 
 def _document(outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
+    from export_pipelines.cli.documents import Rows
+
     plan = outcome.plan
     refused = [{"export": refusal.export, "message": refusal.message} for refusal in plan.refused]
     return {
         "ok": not outcome.errors,
         "dry_run": dry_run,
         "at": plan.at,
-        "keep": [_entry(kept.item, reasons=kept.reasons) for kept in plan.keep],
-        "delete": [_going(gone) for gone in plan.delete],
+        "keep": Rows(_staying, plan.keep),
+        "delete": Rows(_going, plan.delete),
         "kept_bytes": plan.bytes_kept,
         "delete_bytes": plan.bytes_deleted,
         "refused": refused,
@@ -83,6 +85,10 @@ def _entry(item: Item, **decision: Any) -> dict[str, Any]:
         "good": item.good,
         **decision,
     }
+
+
+def _staying(kept: Kept) -> dict[str, Any]:
+    return _entry(kept.item, reasons=kept.reasons)
 
 
 def _going(gone: Deletion) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from export_pipelines.ledger.pins import held_until, pinned
 from export_pipelines.ledger.tables import artifacts
 from export_pipelines.spec.naming import span_of
 
+_AT_ONCE = 1000  # rows fetched; one by one takes twice as long, all together more memory
+
 
 @dataclass(slots=True)  # frozen ones take five times as long to create, and there are many
 class Item:
@@ -57,7 +59,7 @@ def inventory(connection: Connection, *, exports: Collection[str] | None = None)
         query = query.where(c.export.in_(exports))
     pins, holds = pinned(connection), held_until(connection)
     moment = cache(instant)  # artifacts share the windows of their partitions
-    rows = connection.execute(query).all()  # at once; one by one takes twice as long
+    rows = connection.execute(query).yield_per(_AT_ONCE)
     return [
         Item(
             key, name, partition, moment(start), moment(end), moment(created), octets, store, bool(good), limit,

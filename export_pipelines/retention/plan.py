@@ -120,7 +120,7 @@ def _decide(result: Plan, items: Sequence[Item], policy: Policy, rules: Retentio
     """Add the artifacts of one export, given oldest first, to the plan."""
     now = result.at
     doubts = {item.artifact_id: why for item in items if (why := doubt(item, now))}
-    found = standing(item for item in items if item.artifact_id not in doubts)
+    found = standing([item for item in items if item.artifact_id not in doubts] if doubts else items)
     safe = protected(items, found, policy, rules, now)
     for artifact_id, why in doubts.items():
         safe.setdefault(artifact_id, []).append(why)
@@ -137,9 +137,9 @@ def _decide(result: Plan, items: Sequence[Item], policy: Policy, rules: Retentio
     if rules.max_total_bytes is not None:
         staying = [item for item in items if item.artifact_id not in going]
         going |= _beyond(result, staying, safe, found, rules.max_total_bytes)
-    for item in items:
-        if item.artifact_id in going:
-            result.delete.append(Deletion(item, going[item.artifact_id], rules.archive or None))
+    if going:
+        leaving = (item for item in items if item.artifact_id in going)
+        result.delete += [Deletion(item, going[item.artifact_id], rules.archive or None) for item in leaving]
     for item in reversed(items):
         if item.artifact_id not in going:
             both = (*safe.get(item.artifact_id, ()), *wanted.get(item.artifact_id, ()))
