@@ -1,8 +1,9 @@
 """PostgreSQL through ADBC: server-side cursors in one read-only snapshot, fetched in chunks.
 
 Each dataset is a cursor of one REPEATABLE READ, READ ONLY transaction, so all of them show the same state and memory is
-bounded by `batch_rows`. `statement_timeout_seconds` limits every fetch of a chunk, not the time that the consumer takes
-between fetches. SQL that writes is refused by the transaction; a role that may only SELECT is still the better lock.
+bounded by `batch_rows`. A query that is alone is read by COPY instead, after its cursor was opened, if it has no texts
+as parameters. `statement_timeout_seconds` limits every fetch of a chunk, not the time that the consumer takes between
+fetches. SQL that writes is refused by the transaction; a role that may only SELECT is still the better lock.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from adbc_driver_postgresql import dbapi
 from export_pipelines.errors import ExportError
 from export_pipelines.sources.base import Snapshot, Source
 from export_pipelines.sources.failures import Guard, by_sqlstate, connection_failure, one_line
+from export_pipelines.sources.postgres_copy import Copy, copy_settings, milliseconds, with_texts, without_parameters
 from export_pipelines.sources.postgres_dialect import DIALECT
 from export_pipelines.sources.query import Query, build_statement, compile_query
 from export_pipelines.sources.session import Session
@@ -60,7 +62,10 @@ class PostgresSource(Source):
             for number, (name, dataset) in enumerate(datasets.items()):
                 doing = f"connection {self.name!r}, dataset {name!r}"
                 cursor = _Cursor(connection, f"export_{number}", self.spec.batch_rows)
-                streams[name] = self._guard.call(doing, partial(self._stream, session, cursor, doing, dataset, values))
+                call = partial(self._rows, cursor, dataset, values, alone=len(datasets) == 1)
+                schema, rows = self._guard.call(doing, call)
+                batches = self._guard.batches(doing, conform(rows.batches(), schema))
+                streams[name] = session.stream(schema, batches, on_close=rows.close)
         return session.snapshot(streams)
 
     def _connect(self) -> dbapi.Connection:
@@ -74,27 +79,32 @@ class PostgresSource(Source):
             "cursor_tuple_fraction": "1.0",  # plan for reading all rows, not the first few
             "timezone": "UTC",
             "client_encoding": "UTF8",
-            "statement_timeout": str(min(2**31 - 1, math.ceil(self.spec.statement_timeout_seconds * 1000))),
+            "statement_timeout": milliseconds(self.spec.statement_timeout_seconds),
             "idle_in_transaction_session_timeout": "0",  # writing a chunk to the store may take long
         }
-        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-        _run(connection, Query(f"select {calls}"))
+        _run(connection, _setting(settings))
 
-    def _stream(
-        self, session: Session, cursor: _Cursor, doing: str, dataset: DatasetSpec, values: Mapping[str, Any]
-    ) -> RecordStream:
+    def _rows(
+        self, cursor: _Cursor, dataset: DatasetSpec, values: Mapping[str, Any], *, alone: bool
+    ) -> tuple[pa.Schema, _Cursor | Copy]:
         query = compile_query(build_statement(dataset, values=values, database="postgresql"), DIALECT)
         fields = cursor.declare(query)
         schema = target_schema(fields, dataset.types, _plain)
-        batches = self._guard.batches(doing, conform(cursor.batches(), schema))
-        return session.stream(schema, batches, on_close=cursor.close)
+        kinds = [_sql_type(kind) for kind in _row(query.params).schema.types] if query.params else []
+        literal = without_parameters(query, kinds) if alone else None
+        if literal is None:
+            return schema, cursor
+        limit = self.spec.statement_timeout_seconds
+        _run(cursor.connection, _setting(copy_settings(limit)))
+        sql = with_texts(literal, fields, schema)
+        return schema, Copy(cursor.connection, sql, rows=self.spec.batch_rows, seconds=limit)
 
 
 class _Cursor:
     """One server-side cursor, by name."""
 
     def __init__(self, connection: dbapi.Connection, name: str, rows: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self._name = name
         self._rows = rows
         self._statement: dbapi.Cursor | None = None
@@ -102,13 +112,13 @@ class _Cursor:
     def declare(self, query: Query) -> pa.Schema:
         """Plan the query and return what the driver makes of its columns; no row is read."""
         if any(isinstance(value, str) for value in query.params):
-            query = _with_types(self._connection, query)
-        _run(self._connection, Query(f"declare {self._name} no scroll cursor for {query.sql}", query.params))
-        return _run(self._connection, Query(f"fetch 0 from {self._name}")).schema
+            query = _with_types(self.connection, query)
+        _run(self.connection, Query(f"declare {self._name} no scroll cursor for {query.sql}", query.params))
+        return _run(self.connection, Query(f"fetch 0 from {self._name}")).schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, in chunks."""
-        self._statement = self._connection.cursor(adbc_stmt_kwargs=_NO_COPY)
+        self._statement = self.connection.cursor(adbc_stmt_kwargs=_NO_COPY)
         fetched = self._rows
         while fetched >= self._rows:
             self._statement.execute(f"fetch forward {self._rows} from {self._name}")
@@ -122,7 +132,12 @@ class _Cursor:
         with suppress(dbapi.Error, OSError):
             if self._statement is not None:
                 self._statement.close()
-            _run(self._connection, Query(f"close {self._name}"))
+            _run(self.connection, Query(f"close {self._name}"))
+
+
+def _setting(settings: Mapping[str, str]) -> Query:
+    """What gives the transaction these settings."""
+    return Query("select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items()))
 
 
 def _run(connection: dbapi.Connection, query: Query) -> pa.Table:
