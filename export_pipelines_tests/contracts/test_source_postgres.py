@@ -269,7 +269,9 @@ class TestFailures:
             stream = iter(snapshot.streams["rows"])
             pid = next(stream)["pid"][0].as_py()
             assert postgres.run("select pg_terminate_backend(%s, 5000)", postgres_database, [pid]) == [(True,)]
-            with pytest.raises(SourceUnavailableError, match=r"dataset 'rows'.*terminat(ing connection|ed abnormally)") as caught:
+            with pytest.raises(
+                SourceUnavailableError, match=r"dataset 'rows'.*terminat(ing connection|ed abnormally)"
+            ) as caught:
                 list(stream)
         assert isinstance(caught.value.__cause__, dbapi.Error)
         assert read(source(postgres_url), sql="select 1 as x").num_rows == 1
