@@ -6,8 +6,7 @@ import gc
 
 import dagster as dg
 
-from export_pipelines.orchestration.build import build_definitions
-from export_pipelines.project import Project
+from export_pipelines.orchestration.loaded import load_definitions
 
 # Modules stay for good, and definitions are many objects at once. To look for garbage among all of them every 700 new
 # objects, as Python does by default, takes an eighth of the time until a thousand exports are loaded.
@@ -18,4 +17,4 @@ gc.set_threshold(50_000)
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of the environment's project."""
-    return build_definitions(Project.load())
+    return load_definitions()

@@ -113,6 +113,7 @@ def _ours(server: PostgresServer, exports: int, *, batch_size: int | None = None
 
         _home(root, storage)
         workspace = ("--workspace", str(REPOSITORY / "workspace.yaml"))
+        variables |= {"DAGSTER_EVENT_BATCH_SIZE": "100"}  # as in deploy/postgres/env.example
         return _Race(server, root, url, tick).run(workspace, variables, number=exports, done=_published)
 
 
