@@ -74,10 +74,9 @@ def _export(laps: Laps, url: str) -> None:
     opened = source.PostgresSource("data", ConnectionSpec(url=url), url)
     kept: list[Iterable[pa.RecordBatch]] = []
 
-    def conform(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterable[pa.RecordBatch]:
+    def conform(batches: Iterable[pa.RecordBatch], schema: pa.Schema, **options: Any) -> Iterable[pa.RecordBatch]:
         kept.append(batches)
-        kept.append(ordinary(batches, schema))
-        return kept[1]
+        return ordinary(batches, schema, **options)
 
     ordinary, source.conform = source.conform, conform
     try:
@@ -86,7 +85,7 @@ def _export(laps: Laps, url: str) -> None:
             raw = laps.time("export: ADBC", lambda: list(kept[0]), server="export: server, binary COPY")
     finally:
         source.conform = ordinary
-    batches = laps.time("export: types, UTF-8, ranges", lambda: list(ordinary(raw, schema)))
+    batches = laps.time("export: types, ranges", lambda: list(ordinary(raw, schema, valid_text=True)))
     plan = Frames("rows", schema, render=as_text, prepare=neutralise)
     frames = laps.time("export: text of values, formulas", lambda: [f for batch in batches for f in plan.of(batch)])
     pieces = laps.time("export: CSV", lambda: [_csv(frame) for frame in frames])

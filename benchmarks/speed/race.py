@@ -62,7 +62,7 @@ def contest(track: Track, what: Contest) -> Result:
     """Our rows per CPU second over those of the peer that is the fastest of all rounds."""
     rows = int(what.rows * track.scale)
     costs: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(track.rounds):
+    for _ in range(track.rounds * what.times):
         for side in (what.ours, *what.peers):
             costs.setdefault(side.label, []).append(track.run(side, rows))
     speeds = {label: [cost["rows"] / cost["cpu"] for cost in found] for label, found in costs.items()}

@@ -64,7 +64,8 @@ class PostgresSource(Source):
                 cursor = _Cursor(connection, f"export_{number}", self.spec.batch_rows)
                 call = partial(self._rows, cursor, dataset, values, alone=len(datasets) == 1)
                 schema, rows = self._guard.call(doing, call)
-                batches = self._guard.batches(doing, conform(rows.batches(), schema))
+                # The server verifies the text that it sends, even in a database without an encoding.
+                batches = self._guard.batches(doing, conform(rows.batches(), schema, valid_text=True))
                 streams[name] = session.stream(schema, batches, on_close=rows.close)
         return session.snapshot(streams)
 

@@ -119,21 +119,28 @@ def unsupported(column: str, database_type: str) -> ColumnTypeError:
     )
 
 
-def conform(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def conform(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, valid_text: bool = False
+) -> Iterator[pa.RecordBatch]:
     """The batches with the columns cast to the types of `schema`, which has the same columns in the same order.
 
-    Nothing is lost on the way, except that floating-point numbers are rounded to a decimal's scale. Raises
-    ColumnTypeError naming the column and the first value that does not fit.
+    Nothing is lost on the way, except that floating-point numbers are rounded to a decimal's scale. `valid_text`: the
+    database promises that all text is UTF-8. Raises ColumnTypeError naming the column and the first value that does not
+    fit.
     """
     for batch in batches:
-        columns = [conform_column(array, field) for array, field in zip(batch.columns, schema, strict=True)]
+        columns = [
+            conform_column(array, field, valid_text=valid_text)
+            for array, field in zip(batch.columns, schema, strict=True)
+        ]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def conform_column(column: pa.Array, field: pa.Field) -> pa.Array:
+def conform_column(column: pa.Array, field: pa.Field, *, valid_text: bool = False) -> pa.Array:
     """The column cast to the field's type. Raises ColumnTypeError naming the first value that does not fit."""
     column = _without_extension(column)
-    _check_text(column, field.name)
+    if not valid_text:
+        _check_text(column, field.name)
     try:
         return _cast(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

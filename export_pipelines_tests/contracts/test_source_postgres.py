@@ -158,8 +158,10 @@ class TestTypes:
             if text:
                 assert one(postgres.url("other"), "'ü' || chr(228)") == (pa.string(), text)
             else:
-                with pytest.raises(QueryError, match="invalid byte sequence"):
-                    one(postgres.url("other"), "convert_from('\\xe4', 'SQL_ASCII')")
+                for parameters in {}, {"v": "a"}:  # by COPY, and by a cursor
+                    sql = "select convert_from('\\xe4', 'SQL_ASCII') as x" + (" where :v = 'a'" if parameters else "")
+                    with pytest.raises(QueryError, match="invalid byte sequence"):
+                        read(source(postgres.url("other")), sql=sql, params=parameters)
         finally:
             postgres.run("drop database other")
 
