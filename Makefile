@@ -15,7 +15,7 @@ help:
 	@echo "make test   install what the tests need, and run them all"
 	@echo "make test-distributed  several workers behind a broker, one of which is killed (about four minutes)"
 	@echo "make test-faults  kill, crash, cut off and fill up everything, many times (more than an hour)"
-	@echo "make bench  measure against other tools, and write docs/performance.md (about half an hour; make bench-quick: three minutes)"
+	@echo "make bench  measure against other tools, and write docs/performance.md (about twenty minutes; make bench-quick: three)"
 	@echo "make fuzz   look for new counterexamples to the property tests (about a minute)"
 	@echo "make check  lint and types"
 	@echo "make docs   write the generated pages of docs/"
